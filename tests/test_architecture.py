@@ -41,13 +41,34 @@ EDGES: dict[str, set[str]] = {
     "models": {"types", "errors", "files"},
     "data": {"errors", "files", "labels"},
     "evaluation": {"types", "errors", "files", "ops"},
-    "training": {"version", "config", "data", "errors", "evaluation", "files", "methods"}
+    "training": {"version", "config", "data", "devices", "errors", "evaluation", "files", "methods"}
     | {"models", "types", "ops"},
-    "experiments": {"cam", "config", "data", "errors", "evaluation", "files", "methods", "models"}
+    "experiments": {
+        "cam",
+        "config",
+        "data",
+        "devices",
+        "errors",
+        "evaluation",
+        "files",
+        "methods",
+        "models",
+    }
     | {"training", "types"},
-    "cli": {"version", "config", "data", "errors", "evaluation", "experiments", "files", "methods"}
+    "cli": {
+        "version",
+        "config",
+        "data",
+        "devices",
+        "errors",
+        "evaluation",
+        "experiments",
+        "files",
+        "methods",
+    }
     | {"models", "training", "teachers", "prediction"},
-    "prediction": {"data", "errors", "evaluation", "files", "models"},
+    "devices": {"errors"},
+    "prediction": {"data", "devices", "errors", "evaluation", "files", "models"},
     "version": set(),
     "__main__": {"cli"},
 }

@@ -91,7 +91,7 @@ def test_fewer_scores_are_written_where_fewer_are_wanted(
         (("IN", "--workers=-1"), "--workers is 0 or more, not -1"),
         (("IN", "--out=a.txt"), "says no format"),
         (("IN", "--device=tpu"), "'tpu' is no device"),
-        (("IN", "--device=cuda"), "no such device"),
+        (("IN", "--device=cuda"), "no CUDA device"),
         (("IN", "--format=xml"), "xml"),
     ],
 )

@@ -15,6 +15,7 @@ import tacit
 from tacit.config import Config
 from tacit.data import Splits
 from tacit.data.source import Source
+from tacit.devices import choose_device
 from tacit.errors import DataError, UsageError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
@@ -219,7 +220,7 @@ def test_a_method_is_set_up_and_given_its_options(
 def test_a_device_is_found_or_its_absence_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert run.choose_device("auto") == run.choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     for name, message in (
         ("cuda", "no CUDA device"),
         ("cuda:1", "no CUDA device"),
@@ -227,9 +228,9 @@ def test_a_device_is_found_or_its_absence_explained(monkeypatch: pytest.MonkeyPa
         ("gpu", "'gpu' is no device"),
     ):
         with pytest.raises(UsageError, match=message):
-            run.choose_device(name)
+            choose_device(name)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert run.choose_device("auto") == run.choose_device("mps") == torch.device("mps")
+    assert choose_device("auto") == choose_device("mps") == torch.device("mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert run.choose_device("auto") == torch.device("cuda")
-    assert run.choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda", 1)

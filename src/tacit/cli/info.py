@@ -20,7 +20,8 @@ def info(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     """
     import torch
 
-    from tacit.training.run import choose_device, versions
+    from tacit.devices import choose_device
+    from tacit.training.run import versions
 
     facts = {
         **versions(),

@@ -85,8 +85,8 @@ def teach(
     if embeddings is not None and texts is not None:
         scores = _from_embeddings(train, embeddings, texts, names, temperature, out)
     else:
+        from tacit.devices import choose_device
         from tacit.teachers import TowerTeacher, fill_template, open_clip_towers
-        from tacit.training.run import choose_device
 
         prompts = fill_template(template, train.classes)
         with stderr().status(f"loading {model}"):

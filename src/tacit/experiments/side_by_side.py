@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 
 from tacit.config import Config
+from tacit.devices import choose_device
 from tacit.errors import TacitError, TrainingError
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Log, Reporter, Silent
-from tacit.training.run import choose_device, train
+from tacit.training.run import train
 
 POLL_SECONDS = 0.2
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from tacit.data.pictures import open_picture, to_rgb
 from tacit.data.transforms import plain
+from tacit.devices import choose_device
 from tacit.evaluation.evaluate import autocast
 from tacit.models.artefact import load_model
 from tacit.models.base import Model
 from tacit.models.folding import fold, hasten
-from tacit.prediction.devices import pick_device
 from tacit.prediction.worker import USUAL_THRESHOLD, read_thresholds
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
@@ -76,7 +76,7 @@ def predict(
         folder = Path(model)
         loaded = load_model(folder)
         thresholds = read_thresholds(folder, loaded.classes, threshold)
-        training, on = False, pick_device(device)
+        training, on = False, choose_device(device)
         ready = hasten(fold(loaded), on, precision)
     rows = _predict(ready.eval(), iter(_listed(images)), batch, on, precision)
     ready.train(training)

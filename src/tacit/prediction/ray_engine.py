@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from tacit.devices import choose_device
 from tacit.errors import TacitError, UsageError
 from tacit.models.artefact import read_config
-from tacit.prediction.devices import pick_device
 from tacit.prediction.plan import Plan, Settings, Shard
 from tacit.prediction.reading import Pictures, requests
 from tacit.prediction.worker import Predictor
@@ -30,7 +30,7 @@ class ModelActor:
     """Holds a model, and predicts one portion after the other."""
 
     def __init__(self, settings: Settings, device: str) -> None:
-        self.predictor = Predictor(settings, pick_device(device))
+        self.predictor = Predictor(settings, choose_device(device))
 
     def __call__(self, row: Row) -> Row:
         portion = pickle.loads(row["portion"])

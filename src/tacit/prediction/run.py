@@ -143,9 +143,9 @@ def _check(settings: Settings, work: Work, processes: int) -> None:
             raise UsageError("Ray starts its own processes; leave torchrun out, or --engine ray.")
         import_ray()
     else:
-        from tacit.prediction.devices import pick_device
+        from tacit.devices import choose_device
 
-        pick_device(work.device)
+        choose_device(work.device)
     if settings.format == "csv":
         for name in read_config(Path(settings.model))["model"]["classes"]:
             if SEPARATOR in name:
@@ -201,11 +201,11 @@ def _engine(plan: Plan, shards: list[Shard], work: Work) -> Any:
         from tacit.prediction.ray_engine import predict_by_ray
 
         return predict_by_ray(plan, shards, work.workers, work.actors, work.device)
-    from tacit.prediction.devices import pick_device
+    from tacit.devices import choose_device
     from tacit.prediction.reading import portions
     from tacit.prediction.worker import Predictor, predict_shards
 
-    predictor = Predictor(plan.settings, pick_device(work.device))
+    predictor = Predictor(plan.settings, choose_device(work.device))
     return predict_shards(portions(plan, shards, predictor.size, work.workers), predictor)
 
 

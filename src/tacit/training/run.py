@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -17,6 +16,7 @@ from tacit.config import Config
 from tacit.data import Splits, check_data_name, load_splits
 from tacit.data.loader import evaluation_loader
 from tacit.data.transforms import VIEWS
+from tacit.devices import choose_device
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.evaluation.evaluate import predict, score
 from tacit.files import write_text
@@ -24,7 +24,7 @@ from tacit.methods import build_method, method_class
 from tacit.methods.base import Learner
 from tacit.models import build_model, check_model_name
 from tacit.models.artefact import load_model, read_config
-from tacit.ops import own_share, world_size
+from tacit.ops import own_share
 from tacit.training.features import check_features
 from tacit.training.feeds import EVALUATION_BATCH
 from tacit.training.processes import (
@@ -38,34 +38,6 @@ from tacit.training.processes import (
 from tacit.training.report import Reporter, Silent
 from tacit.training.trainer import Trainer
 from tacit.types import Annotations
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device a run asks for, or say why there is none."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return _own_cuda_device()
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"'{name}' is no device; use auto, cpu, cuda, cuda:0 or mps.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"'{name}' was asked for, but this machine has no CUDA device; use cpu.")
-    if device.type == "cuda" and device.index is None:
-        return _own_cuda_device()
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("'mps' was asked for, but this machine has none; use cpu.")
-    return device
-
-
-def _own_cuda_device() -> torch.device:
-    """Return the one of several devices that is for this process, where there are several."""
-    if world_size() == 1:
-        return torch.device("cuda")
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    torch.cuda.set_device(device)
-    return device
 
 
 def read_splits(config: Config) -> Splits:

@@ -1,0 +1,37 @@
+"""Where a process computes."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from tacit.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a name means; of several CUDA devices this process's own."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return _own_cuda_device()
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"'{name}' is no device; use auto, cpu, cuda, cuda:0 or mps.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"'{name}' was asked for, but this machine has no CUDA device; use cpu.")
+    if device.type == "cuda" and device.index is None:
+        return _own_cuda_device()
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("'mps' was asked for, but this machine has none; use cpu.")
+    return device
+
+
+def _own_cuda_device() -> torch.device:
+    """Return the one of several devices that is for this process, under torchrun."""
+    if "LOCAL_RANK" not in os.environ:
+        return torch.device("cuda")
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
