@@ -27,7 +27,9 @@ LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 LONG_FUNCTIONS = {("methods/gap_rejection.py", "__init__")}
 
 # small parts, mostly arithmetic, that know nothing but one another
-NUMBERS = {"chunks", "types", "errors", "losses", "ops", "cam", "priors", "tables", "teachers"}
+NUMBERS = {"chunks", "together", "types", "errors", "losses", "ops", "cam", "priors", "tables"} | {
+    "teachers"
+}
 # part of the package -> the parts that it may import beside itself
 EDGES: dict[str, set[str]] = {
     "labels": set(),
@@ -42,7 +44,7 @@ EDGES: dict[str, set[str]] = {
     "data": {"errors", "files", "labels"},
     "evaluation": {"types", "errors", "files", "ops"},
     "training": {"version", "config", "data", "devices", "errors", "evaluation", "files", "methods"}
-    | {"models", "types", "ops"},
+    | {"models", "types", "ops", "together"},
     "experiments": {
         "cam",
         "config",

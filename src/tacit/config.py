@@ -61,6 +61,9 @@ class DataConfig(Section):
     cache: str | None = Field(
         None, description="folder for pictures scaled once, which every run then reads"
     )
+    hold: Literal["disk", "memory", "device"] = Field(
+        "disk", description="where cached pictures wait to be read"
+    )
     reading: Literal["exact", "fast"] = Field(
         "exact", description="fast scales pictures by torch, within one level of 255"
     )
@@ -140,6 +143,10 @@ class RunConfig(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     precision: Literal["fp32", "bf16"] = "fp32"
     sync_batch_norm: bool = Field(False, description="batch statistics over all processes, on CUDA")
+    together: bool = Field(False, description="let the trunk read all views of a batch in one go")
+    checkpointing: bool = Field(
+        False, description="compute the trunk's activations twice instead of keeping them"
+    )
     channels_last: bool = Field(True, description="memory layout that convolutions run faster in")
     compile: bool = Field(
         False, description="compile the trunk: slow to begin with, then faster steps"

@@ -12,9 +12,9 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from tacit.data.held import send
 from tacit.data.transforms import MAGNITUDE, OPERATIONS, VIEWS
 
 Operation = Callable[[Tensor, int], Tensor]
@@ -82,12 +82,8 @@ def batch_strong(pixels: Tensor, rows: list[int], seed: int, epoch: int) -> Tens
         for place, (steps, _) in enumerate(drawn):
             groups.setdefault(steps[turn], []).append(place)
         for (name, sign), places in groups.items():
-            here = _to(places, pixels.device)
+            here = send(places, pixels.device)
             views[here] = table[name](views[here], sign)
-    mirrored = _to([place for place, (_, mirror) in enumerate(drawn) if mirror], pixels.device)
+    mirrored = send([place for place, (_, mirror) in enumerate(drawn) if mirror], pixels.device)
     views[mirrored] = views[mirrored].flip(-1)
     return views
-
-
-def _to(places: list[int], device: torch.device) -> Tensor:
-    return torch.tensor(places, dtype=torch.long).to(device, non_blocking=True)

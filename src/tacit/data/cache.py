@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from tacit.data.pixels import Pixels
+from tacit.data.scaling import scaled_portions
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
 from tacit.files import write_atomically
 
 # Raised when the same files would give other pixels.
 VERSION = 1
-PORTION = 256
 Progress = Callable[[int, int], None]
 
 
@@ -72,17 +69,8 @@ def _check_space(folder: Path, needed: int) -> None:
 
 def _fill(source: Source, shape: tuple[int, ...], path: Path, progress: Progress | None) -> None:
     array = np.memmap(path, np.uint8, "w+", shape=shape)
-
-    def fill(row: int) -> None:
-        picture = source.open(row).resize((shape[1], shape[2]), Image.Resampling.BILINEAR)
-        array[row] = np.asarray(picture)
-
-    # Threads, because decoding and scaling let others run meanwhile. In portions, so that an
-    # unreadable picture or Ctrl-C ends it soon.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for first in range(0, len(source), PORTION):
-            rows = range(first, min(first + PORTION, len(source)))
-            list(pool.map(fill, rows))
-            if progress is not None:
-                progress(rows.stop, len(source))
+    for rows, pictures in scaled_portions(source, shape[1]):
+        array[rows.start : rows.stop] = pictures
+        if progress is not None:
+            progress(rows.stop, len(source))
     array.flush()

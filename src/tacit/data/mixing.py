@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tacit.data.held import send
 from tacit.types import Batch
 
 
@@ -20,7 +21,7 @@ def logic_mix(batch: Batch, *numbers: int) -> Batch:
         numbers: Seed; equal numbers mix alike.
     """
     random = np.random.default_rng(numbers)
-    partner = torch.from_numpy(random.permutation(len(batch.index))).to(batch.labels.device)
+    partner = send(random.permutation(len(batch.index)), batch.labels.device)
     share = float(random.uniform(0.3, 0.7))
     # 1, 0, -1: present beats unknown beats absent, which is what "or" means here.
     labels = torch.maximum(batch.labels, batch.labels[partner])

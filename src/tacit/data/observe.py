@@ -34,7 +34,8 @@ def draw_observed(
         for side, (state, keep) in enumerate(((1, positives), (-1, negatives))):
             cells = np.flatnonzero(states == state)
             generator.shuffle(cells)
-            drawn = cells if keep == -1 else cells[:keep]
+            # A copy, since a part would hold on to all classes of its row.
+            drawn = cells if keep == -1 else cells[:keep].copy()
             kept.append(drawn)
             lengths[row, side] = len(drawn)
     rows = np.repeat(np.arange(len(truth)), lengths.sum(1))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from PIL import Image
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,11 @@ class Pixels:
     """Square pictures in rows of an array, of which a source shows some.
 
     Attributes:
-        array: (M, S, S, 3) uint8, mapped from a file.
+        array: (M, S, S, 3) uint8, mapped from a file or in memory.
         rows: (N,) the array's row of each image.
     """
 
-    array: NDArray[np.uint8]
+    array: NDArray[np.uint8] | Tensor
     rows: NDArray[np.int64]
 
     @property
@@ -31,7 +34,8 @@ class Pixels:
 
     def read(self, rows: NDArray[np.integer] | list[int]) -> NDArray[np.uint8]:
         """Return some pictures, (n, S, S, 3)."""
-        return self.array[self.rows[rows]]
+        array: NDArray[np.uint8] = np.asarray(self.array)  # without a copy
+        return array[self.rows[rows]]
 
     def open(self, row: int) -> Image.Image:
         """Return one picture."""
@@ -39,6 +43,6 @@ class Pixels:
 
         return Image.fromarray(self.read([row])[0])
 
-    def take(self, rows: NDArray[np.integer]) -> Pixels:
+    def take(self, rows: NDArray[np.integer]) -> Self:
         """Return some rows, in the order given."""
-        return Pixels(self.array, self.rows[rows])
+        return replace(self, rows=self.rows[rows])

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import Tensor, nn
 
 from tacit.chunks import Chunked
+from tacit.together import Together
 from tacit.types import Annotations, Batch, Clock, Step
 
 Labels = Literal["observed", "full", "true_negatives"]
@@ -94,7 +95,13 @@ class Learner(nn.Module):
         self.method = method
         self.parts = 1
         """Parts in which the model sees a batch; the method always sees the whole."""
+        self.together = False
+        """Whether the model's trunk reads all views of a batch in one go."""
 
     def forward(self, batch: Batch, clock: Clock) -> Step:
-        model = self.model if self.parts == 1 else Chunked(self.model, self.parts)
+        model = self.model
+        if self.parts > 1:
+            model = Chunked(model, self.parts)
+        elif self.together and len(batch.views) > 1:
+            model = Together(model, batch.views)
         return self.method.step(model, batch, clock)

@@ -28,10 +28,19 @@ class Trunk(nn.Module):
     Attributes:
         channels: Channels of the map.
         exempt: Names of parameters that its authors exempt from weight decay beside norms.
+        recomputes: Whether the backward pass computes activations again, see `keep_less`.
     """
 
     channels: int
     exempt: frozenset[str] = frozenset()
+    recomputes = False
+
+    def keep_less(self) -> None:
+        """Keep few activations for the backward pass, which computes the others again."""
+        raise UsageError(
+            f"The trunk {type(self).__name__} cannot compute its activations twice. To save "
+            f"memory, compute a batch in parts: set phases.accumulate."
+        )
 
     def depths(self, coarse: bool = False) -> dict[str, int]:
         """Return how deep each parameter lies, from 0 at the pictures.
@@ -106,6 +115,16 @@ class TimmTrunk(Trunk):
             if self._takes(height, width):  # then it is not the size
                 raise
             raise UsageError(self._refusal(height, width)) from error
+
+    def keep_less(self) -> None:
+        try:
+            self.network.set_grad_checkpointing(True)
+        except (AttributeError, AssertionError) as error:
+            raise UsageError(
+                f"timm knows no way for '{self.name}' to compute its activations twice. To save "
+                f"memory, compute a batch in parts: set phases.accumulate."
+            ) from error
+        self.recomputes = True
 
     def depths(self, coarse: bool = False) -> dict[str, int]:
         from timm.models import group_parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import torch
 from torch.optim import Optimizer
@@ -12,7 +12,7 @@ from tacit.config import Phase
 from tacit.errors import TrainingError
 from tacit.evaluation.evaluate import autocast
 from tacit.methods.base import Learner
-from tacit.ops import world_size
+from tacit.ops import statistics_kept, world_size
 from tacit.training.meter import FiniteWatch
 from tacit.training.processes import in_parallel
 from tacit.types import Batch, Clock, Step
@@ -66,12 +66,19 @@ class Descent:
                 step: Step = self.parallel(batch, clock)
             self.watch.see(step, batch, clock)
             self.optimiser.zero_grad()
-            step.loss.backward()  # type: ignore[no-untyped-call]
+            with self._remembering_once():
+                step.loss.backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             if _is_out_of_memory(error):
                 raise _OutOfMemory from None
             raise
         return step
+
+    def _remembering_once(self) -> AbstractContextManager[None]:
+        # A trunk that computes activations again would let batch normalisation count them twice.
+        model = self.learner.model
+        recomputes = getattr(getattr(model, "trunk", None), "recomputes", False)
+        return statistics_kept(model) if recomputes else nullcontext()
 
     def _advice(self, batch: Batch, clock: Clock) -> str:
         """Find out in how many parts a batch fits. The run ends, so that nothing is spoiled."""

@@ -18,6 +18,7 @@ from tacit.data.source import Source
 from tacit.evaluation.evaluate import predict
 from tacit.methods.base import Learner
 from tacit.ops import own_share
+from tacit.training.prefetch import Prefetch
 from tacit.types import Batch
 
 EVALUATION_BATCH = 64
@@ -34,6 +35,10 @@ class PictureFeed:
         self, learner: Learner, splits: Splits, config: Config, device: torch.device
     ) -> None:
         self.learner, self.splits, self.config, self.device = learner, splits, config, device
+
+    def received(self, order: ShuffledBatches) -> Iterable[Batch]:
+        """Return the batches as a step takes them, on the device, each time they are asked."""
+        return Prefetch(self.batches(order), self.receive, order, self.device)
 
     def batches(self, order: ShuffledBatches) -> Iterable[Batch]:
         """Return the batches of the epoch that the order is set to, each time they are asked."""

@@ -24,6 +24,7 @@ from tacit.models.artefact import save_model
 from tacit.ops import rank, world_size
 from tacit.training.averaging import AveragedModel
 from tacit.training.checkpoint import Identity, load_checkpoint, save_checkpoint
+from tacit.training.computing import prepare
 from tacit.training.descent import Descent
 from tacit.training.features import open_feed
 from tacit.training.feeds import PictureFeed
@@ -69,10 +70,7 @@ class Trainer:
     ) -> None:
         self.learner, self.splits, self.config = learner.to(device), splits, config
         self.folder, self.device, self.reporter = folder, device, reporter
-        if config.run.channels_last:
-            learner.model.to(memory_format=torch.channels_last)
-        if config.run.compile:
-            learner.model.get_submodule("trunk").compile()
+        prepare(learner, config.run)
         train = splits.train
         for phase in config.phases:  # what cannot work is said now and not after hours
             self._shuffled(phase)
@@ -111,7 +109,7 @@ class Trainer:
         if state:
             self._restore(state)
         epochs = range(self.position.epoch, phase.epochs + 1)
-        loader = self._open_feed(phase).batches(batches) if epochs else ()
+        loader = self._open_feed(phase).received(batches) if epochs else ()
         for epoch in epochs:
             if self._has_stalled(phase):
                 break
@@ -168,8 +166,6 @@ class Trainer:
             part.eval()
         started = time.perf_counter()
         for batch in loader:
-            place = (self.position.finished_epochs, self.position.batch)
-            batch = self.feed.receive(batch, *place)
             step = self.descent.take(batch, clock)
             if self.average:
                 self.average.update(self.learner.model)
