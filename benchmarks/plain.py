@@ -4,7 +4,7 @@ ResNet-50 and a 1 x 1 convolution in single precision and the usual memory layou
 views of every picture, one of which nobody reads; weak, strong and masked view each in a forward
 pass in training mode with a graph, though the masked one's logits are only looked at; boolean
 indexing, which makes the host wait; Adam in a loop over the parameters. The arithmetic is that of
-our preset `released`.
+our preset `released`. The same step takes a plain Query2Label, whose attention keeps its weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tacit.models.positions import sine_positions
 
 EPSILON = 1e-5
 
@@ -30,6 +32,76 @@ class PlainModel(nn.Module):
         return maps.mean((2, 3)), maps
 
 
+class PlainLayer(nn.Module):
+    """Attention and a feed-forward part, each added to a stream and normalised; places first."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, heads, dropout)
+        self.attention_norm = nn.LayerNorm(width)
+        hidden = 4 * width
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+        )
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, stream: Tensor, queries: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        seen, weights = self.attention(queries, keys, values)
+        stream = self.attention_norm(stream + self.dropout(seen))
+        stream = self.feedforward_norm(stream + self.dropout(self.feedforward(stream)))
+        return stream, weights
+
+
+class PlainQuery2Label(nn.Module):
+    """A trunk, one encoder layer, two decoder layers without self-attention, a query per class."""
+
+    def __init__(self, trunk: str, classes: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.trunk = timm.create_model(trunk, num_classes=0, global_pool="")
+        width = self.trunk.num_features
+        self.encoder = nn.ModuleList([PlainLayer(width, 4, dropout)])
+        self.decoder = nn.ModuleList([PlainLayer(width, 4, dropout) for _ in range(2)])
+        self.norm = nn.LayerNorm(width)
+        self.queries = nn.Parameter(torch.randn(classes, width))
+        self.head_weight = nn.Parameter(torch.randn(classes, width) * width**-0.5)
+        self.head_bias = nn.Parameter(torch.zeros(classes))
+        self.positions: Tensor | None = None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.trunk(images)
+        batch, width, height, breadth = features.shape
+        if self.positions is None:
+            self.positions = sine_positions(width, height, breadth)[:, None].to(features)
+        memory = features.flatten(2).permute(2, 0, 1)
+        for layer in self.encoder:
+            placed = memory + self.positions
+            memory, _ = layer(memory, placed, placed, memory)
+        placed = memory + self.positions
+        queries = self.queries[:, None].repeat(1, batch, 1)
+        stream = torch.zeros_like(queries)
+        for layer in self.decoder:
+            stream, weights = layer(stream, stream + queries, placed, memory)
+        vectors = self.norm(stream).transpose(0, 1)
+        logits = (vectors * self.head_weight).sum(2) + self.head_bias
+        maps = weights * features.flatten(2).mean(1, keepdim=True)
+        return logits, maps.view(*logits.shape, height, breadth)
+
+
+def our_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Name the weights of a plain model as ours does."""
+    renamed = {}
+    for name, value in state.items():
+        if name == "head_weight":
+            value = value[:, None]
+        name = name.replace("head_", "head.").replace("out_proj", "outward")
+        name = name.replace("in_proj_", "inward.")
+        renamed[f"trunk.network.{name[6:]}" if name.startswith("trunk.") else name] = value
+    return renamed
+
+
 def neglog(values: Tensor) -> Tensor:
     return -torch.log(values + EPSILON)
 
@@ -37,10 +109,10 @@ def neglog(values: Tensor) -> Tensor:
 class PlainStep:
     """Model, thresholds and optimiser."""
 
-    def __init__(self, model: PlainModel, classes: int, lr: float) -> None:
+    def __init__(self, model: PlainModel | PlainQuery2Label, classes: int, lr: float) -> None:
         self.model = model.train()
-        kind = next(model.parameters()).dtype
-        self.tau, self.mu = torch.zeros((), dtype=kind), torch.zeros(classes, dtype=kind)
+        like = next(model.parameters())
+        self.tau, self.mu = like.new_zeros(()), like.new_zeros(classes)
         self.optimiser = torch.optim.Adam(model.parameters(), lr=lr, foreach=False, fused=False)
 
     def masked(self, images: Tensor, maps: Tensor, labels: Tensor) -> Tensor:
