@@ -6,7 +6,8 @@ The images grow with the fewest classes, and the classes grow with the fewest im
 features stand in for pictures and a linear map for the model, so that what is measured is tacit's
 own: drawing observed labels and setting a method up, the order of an epoch, training steps, and
 scoring, in processor time. Each case has a process of its own. Fails if a cost grows faster than
-the work, that is like a power of the images, or of the classes, that is well above 1.
+the work, that is like a power of the images, or of the classes, that is well above 1; and if a
+step, whose work is the same however many images there are, takes much longer with the most.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 MOST = 1.25  # power of the size; what sorts, and what outgrows caches, is a little above 1
+STEADY = 1.5
 BATCH, FEATURES, STEPS = 256, 16, 20
 COLUMNS = (
     ("draw", "draw and set up, µs an image"),
@@ -131,6 +133,12 @@ def powers(results: list[dict[str, Any]], unit: str) -> dict[str, float]:
     return grown
 
 
+def slowed(results: list[dict[str, Any]]) -> float:
+    """Return how many times as long a step takes in the last case as in the first."""
+    first, last = (min(BATCH, case["images"]) / case["steps"] for case in (results[0], results[-1]))
+    return last / first
+
+
 def main() -> int:
     """Measure all cases, print, and compare neighbours."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -167,7 +175,10 @@ def main() -> int:
     for unit, costs in grown.items():
         told = ", ".join(f"{name} {power:.2f}" for name, power in costs.items())
         print(f"power of the {unit}: {told}", file=sys.stderr)
-    return 0 if all(p <= MOST for costs in grown.values() for p in costs.values()) else 1
+    slower = slowed(found["images"])
+    print(f"a step with the most images takes {slower:.2f} times as long", file=sys.stderr)
+    even = all(p <= MOST for costs in grown.values() for p in costs.values())
+    return 0 if even and slower <= STEADY else 1
 
 
 if __name__ == "__main__":

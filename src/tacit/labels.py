@@ -105,8 +105,7 @@ class SparseLabels:
         """Return some rows as an array: (C,) for one row, (n, C) for several."""
         if isinstance(rows, int | np.integer):
             return self[[int(rows)]].reshape(self.classes)
-        chosen = np.arange(len(self))[rows]
-        part = self.take(chosen)
+        part = self.take(rows)
         dense = np.full(part.shape, self.rest, dtype=np.int8)
         dense[part.row_of_cells(), part.columns] = part.states
         return dense
@@ -119,13 +118,12 @@ class SparseLabels:
         """Return all labels as an array, (N, C): one byte for every cell."""
         return self[:]
 
-    def take(self, rows: NDArray[np.integer]) -> SparseLabels:
-        """Return some rows, in the order given."""
-        rows = np.asarray(rows, dtype=np.int64)
-        lengths = (self.starts[1:] - self.starts[:-1])[rows]
-        starts = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=starts[1:])
-        cells = np.repeat(self.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
+    def take(self, rows: NDArray[np.integer] | Sequence[int] | slice) -> SparseLabels:
+        """Return some rows, in the order given, at the price of these rows alone."""
+        begins, ends = self.starts[:-1][rows], self.starts[1:][rows]
+        starts = np.zeros(len(begins) + 1, dtype=np.int64)
+        np.cumsum(ends - begins, out=starts[1:])
+        cells = np.repeat(begins - starts[:-1], ends - begins) + np.arange(starts[-1])
         return SparseLabels(
             starts, self.columns[cells], self.states[cells], self.classes, self.rest
         )

@@ -32,7 +32,10 @@ PHASES = [{"epochs": 3, "batch": 16, "optimiser": "sgd", "lr": 0.05, "schedule":
 METHODS = {
     "ignore": {"name": "ignore", "warmup_epochs": 1},
     "ll_cp": {"name": "ll_cp", "rate": 0.02},
+    "role": {"name": "role", "row_rate": 0.1},
 }
+# ROLE's estimates are of every row, and here no part of the data can be shared evenly.
+DATA = {"role": {"options": {"images": 126, "test_images": 41}}}
 TOLERANCE = 1e-6
 
 
@@ -80,7 +83,12 @@ def assert_close(found: Path, expected: Path) -> None:
 @pytest.fixture(scope="module")
 def configs(configure: Callable[..., Config]) -> dict[str, Config]:
     return {
-        name: configure(method=method, model=TRUNK, phases=PHASES)
+        name: configure(
+            method=method,
+            model=TRUNK,
+            phases=PHASES,
+            **({"data": DATA[name]} if name in DATA else {}),
+        )
         for name, method in METHODS.items()
     }
 
@@ -135,6 +143,9 @@ def test_a_run_goes_on_in_one_process_after_another_was_killed(
     assert len(Log(folder / "metrics.jsonl").read()) == 1
     train(config, folder, resume=True)
     assert_close(folder, alone / "ll_cp")
+    flipped = learned(folder)["method.flipped.values"]
+    assert torch.equal(flipped, learned(alone / "ll_cp")["method.flipped.values"])
+    assert 0 < flipped.sum() < flipped.numel() / 2, "the tables say nothing"
 
 
 def test_statistics_over_all_processes_need_cuda() -> None:
