@@ -63,7 +63,7 @@ def our_learning(
     method = build_method("ignore", preset="released", warmup_epochs=0)
     method.setup(annotations)
     learner = Learner(model, method).to(scale.device).train()
-    prepare(learner, run)
+    prepare(learner, run, scale.device)
     optimiser = build_optimiser(learner, PHASE)
     schedule = build_schedule(optimiser, PHASE, 1)
     rows = [str(row) for row in range(annotations.shape[0])]

@@ -68,7 +68,7 @@ def take_step(learner: Learner) -> tuple[float, int]:
 def test_activations_computed_twice_are_the_same(trunk: str) -> None:
     keeping = learner_of(trunk)
     recomputing = copy.deepcopy(keeping)
-    prepare(recomputing, RunConfig(checkpointing=True, channels_last=False))
+    prepare(recomputing, RunConfig(checkpointing=True, channels_last=False), CPU)
     (loss, much), (same, little) = take_step(keeping), take_step(recomputing)
     assert same == pytest.approx(loss, rel=1e-12)
     assert little < 0.6 * much
@@ -79,20 +79,20 @@ def test_activations_computed_twice_are_the_same(trunk: str) -> None:
 
 def test_trunks_that_cannot_compute_twice_say_so() -> None:
     with pytest.raises(UsageError, match=r"TinyTrunk cannot .* phases.accumulate"):
-        prepare(learner_of("tiny"), RunConfig(checkpointing=True))
+        prepare(learner_of("tiny"), RunConfig(checkpointing=True), CPU)
 
 
 def test_what_does_not_go_with_reading_together_is_said() -> None:
     with pytest.raises(UsageError, match=r"run.together and run.compile do not go together"):
-        prepare(learner_of("tiny"), RunConfig(together=True, compile=True))
+        prepare(learner_of("tiny"), RunConfig(together=True, compile=True), CPU)
     with pytest.raises(UsageError, match=r"run.together and run.checkpointing do not"):
-        prepare(learner_of("tiny"), RunConfig(together=True, checkpointing=True))
+        prepare(learner_of("tiny"), RunConfig(together=True, checkpointing=True), CPU)
     learner = learner_of("tiny")
     for layer in learner.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None
     with pytest.raises(UsageError, match=r"Leave run.together out"):
-        prepare(learner, RunConfig(together=True))
+        prepare(learner, RunConfig(together=True), CPU)
 
 
 def test_a_run_that_reads_views_together_learns_alike(

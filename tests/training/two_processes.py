@@ -1,6 +1,6 @@
 """Trains runs in one of several processes, started by hand instead of by torchrun.
 
-    python two_processes.py FOLDER [FOLDER ...] [--die-after STEPS]
+    python two_processes.py FOLDER [FOLDER ...] [--die-after STEPS] [--resume]
 
 Beside each folder lies its recipe, FOLDER.json. With ``--die-after`` the last process kills itself
 after so many steps, as lost power would.
@@ -38,9 +38,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--die-after", type=int, default=0)
+    parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with together():
         for folder in options.folders:
             config = Config.model_validate(json.loads(folder.with_suffix(".json").read_text()))
-            train(config, folder, reporter=Dying(options.die_after))
+            train(config, folder, resume=options.resume, reporter=Dying(options.die_after))

@@ -11,17 +11,31 @@ from tacit.files import write_atomically, write_text
 from tacit.models import build_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from tacit.models.base import Model
 
 FORMAT = 1
 
 
-def save_model(model: Model, folder: Path, **extra: Any) -> None:
-    """Write a model to a folder. Weights come first, so a config always has its weights."""
+def save_model(
+    model: Model, folder: Path, state: Mapping[str, Tensor] | None = None, **extra: Any
+) -> None:
+    """Write a model to a folder. Weights come first, so a config always has its weights.
+
+    Args:
+        model: The model.
+        folder: Where to.
+        state: Its ``state_dict``, if the model itself has only a share of it.
+        extra: Further entries of the config.
+    """
     from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    state = model.state_dict() if state is None else state
+    state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     weights = save(state)
     write_atomically(folder / "model.safetensors", lambda path: _write_bytes(path, weights))
     config = {"format": FORMAT, "model": model.recipe, **extra}

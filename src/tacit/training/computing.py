@@ -9,13 +9,16 @@ import torch
 from tacit.config import RunConfig
 from tacit.errors import UsageError
 from tacit.methods.base import Learner
+from tacit.ops import world_size
 from tacit.together import reads_together
+from tacit.training.sharding import shard
 
 
-def prepare(learner: Learner, run: RunConfig) -> None:
+def prepare(learner: Learner, run: RunConfig, device: torch.device) -> None:
     """Let a learner's model compute as a run asks for; what cannot be is said."""
     model: Any = learner.model
-    if run.channels_last:
+    divided = run.shard and world_size() > 1
+    if run.channels_last and not divided:  # shares of weights have one layout
         model.to(memory_format=torch.channels_last)
     if run.together:
         _check_together(model, run)
@@ -24,6 +27,8 @@ def prepare(learner: Learner, run: RunConfig) -> None:
         model.trunk.keep_less()
     if run.compile:
         model.trunk.compile()
+    if divided:
+        shard(model.trunk, device)
 
 
 def _check_together(model: Any, run: RunConfig) -> None:

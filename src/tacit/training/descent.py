@@ -15,6 +15,7 @@ from tacit.methods.base import Learner
 from tacit.ops import statistics_kept, world_size
 from tacit.training.meter import FiniteWatch
 from tacit.training.processes import in_parallel
+from tacit.training.sharding import clip_gradients
 from tacit.types import Batch, Clock, Step
 
 
@@ -52,8 +53,7 @@ class Descent:
         with suppress(_OutOfMemory):
             step = self._gradients(batch, clock)
             if self.phase.clip is not None:
-                weights = self.learner.model.parameters()
-                torch.nn.utils.clip_grad_norm_(weights, self.phase.clip)
+                clip_gradients(self.learner.model.parameters(), self.phase.clip)
             self.optimiser.step()
             self.schedule.step()
             return step

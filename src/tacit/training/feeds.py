@@ -19,6 +19,7 @@ from tacit.evaluation.evaluate import predict
 from tacit.methods.base import Learner
 from tacit.ops import own_share
 from tacit.training.prefetch import Prefetch
+from tacit.training.sharding import gathered
 from tacit.types import Batch
 
 EVALUATION_BATCH = 64
@@ -83,4 +84,5 @@ class PictureFeed:
         size = self.config.model.size
         own = own_share(len(source))
         loader = evaluation_loader(source, size, EVALUATION_BATCH, 0, fast, own)
-        return predict(model, loader, self.device, self.config.run.precision)
+        with gathered(model):
+            return predict(model, loader, self.device, self.config.run.precision)

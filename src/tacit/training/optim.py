@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 from tacit.config import Phase
 from tacit.errors import UsageError
 from tacit.methods.base import Learner, Method, undecayed
+from tacit.training.sharding import divided_names
 
 
 def frozen_parts(learner: Learner, phase: Phase) -> list[nn.Module]:
@@ -63,7 +64,8 @@ def build_optimiser(learner: Learner, phase: Phase) -> Optimizer:
     if not groups:
         raise UsageError(f"Nothing is left to learn when {', '.join(phase.freeze)} are frozen.")
     if phase.optimiser == "sgd":
-        return SGD(groups, momentum=phase.momentum, weight_decay=phase.weight_decay, fused=True)
+        fused = not divided_names(learner)  # torch's fused SGD knows no divided weights
+        return SGD(groups, momentum=phase.momentum, weight_decay=phase.weight_decay, fused=fused)
     kind = Adam if phase.optimiser == "adam" else AdamW
     return kind(groups, weight_decay=phase.weight_decay, fused=True)
 

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tacit.errors import TrainingError, UsageError
 from tacit.ops import gather_rows, own_share, rank, sum_over_ranks, world_size
+from tacit.training.sharding import divided_names
 
 ROWS_AT_ONCE = 1024
 # `broadcast_buffers` has no successor yet that leaves buffers alone from the start, and the layout
@@ -88,6 +89,9 @@ def in_parallel(learner: nn.Module, device: torch.device) -> Any:
     """
     if world_size() == 1:
         return learner
+    # A divided trunk sees to its own gradients.
+    ignore: Any = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+    ignore(learner, divided_names(learner))
     return DistributedDataParallel(
         learner,
         device_ids=[device.index] if device.type == "cuda" else None,
@@ -132,9 +136,9 @@ def restore_random_states(states: dict[str, Tensor], device: torch.device, seed:
     if len(states["cpu"]) != world_size() or (device.type == "cuda") != ("cuda" in states):
         part_randomly(seed)
         return
-    torch.set_rng_state(states["cpu"][rank()])
+    torch.set_rng_state(states["cpu"][rank()].clone())  # torch crashes on a row of a table
     if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"][rank()], device)
+        torch.cuda.set_rng_state(states["cuda"][rank()].clone(), device)
 
 
 def part_randomly(seed: int) -> None:

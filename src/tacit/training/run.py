@@ -37,6 +37,7 @@ from tacit.training.processes import (
     wait_for_all,
 )
 from tacit.training.report import Reporter, Silent
+from tacit.training.sharding import check_shard
 from tacit.training.trainer import Trainer
 from tacit.types import Annotations
 
@@ -83,6 +84,7 @@ def complete(config: Config) -> Config:
         )
     check_features(config, method)
     check_hold(config, method)
+    check_shard(config)
     said = config.model.model_fields_set
     asked = {key: value for key, value in method.model_options.items() if key not in said}
     return config.model_copy(update={"model": config.model.model_copy(update=asked)})

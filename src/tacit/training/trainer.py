@@ -40,6 +40,7 @@ from tacit.training.processes import (
     wait_for_all,
 )
 from tacit.training.report import Log, Reporter
+from tacit.training.sharding import load_whole, load_whole_optimiser, whole
 from tacit.types import Clock
 
 # Processes ask one another only now and then whether one of them was told to stop.
@@ -70,7 +71,7 @@ class Trainer:
     ) -> None:
         self.learner, self.splits, self.config = learner.to(device), splits, config
         self.folder, self.device, self.reporter = folder, device, reporter
-        prepare(learner, config.run)
+        prepare(learner, config.run, device)
         train = splits.train
         for phase in config.phases:  # what cannot work is said now and not after hours
             self._shuffled(phase)
@@ -194,8 +195,9 @@ class Trainer:
                 "finished_epochs": self.position.finished_epochs,
                 "selection": f"validation, {self.splits.validation_labels} labels",
             }
+            weights = whole(model.state_dict())
             if is_first():
-                save_model(model, self.folder, best=self.best)
+                save_model(model, self.folder, weights, best=self.best)
         record = self._record(clock, scores, selected)
         if is_first():
             self.log.append(record)
@@ -257,8 +259,8 @@ class Trainer:
         state = {
             "position": vars(self.position),
             "best": self.best,
-            "learner": self.learner.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "learner": whole(self.learner.state_dict()),
+            "optimiser": whole(self.optimiser.state_dict()),
             "schedule": self.schedule.state_dict(),
             "average": self.average.model.state_dict() if self.average else None,
             "meter": self.meter.state_dict(),
@@ -271,8 +273,8 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.best = state["best"]
-        self.learner.load_state_dict(state["learner"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_whole(self.learner, state["learner"])
+        load_whole_optimiser(self.optimiser, state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         if self.average:
             self.average.model.load_state_dict(state["average"])
