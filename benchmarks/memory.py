@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import torch
 from step import ALLOCATOR, our_side, plain_side
 
+from tacit.config import RunConfig
+
 # side -> what it is compared with, and the most of its memory that it may take
 BARS = {
     "fp32": ("plain", 0.80),
@@ -40,11 +42,10 @@ def peak(side: str, trunk: str, size: int, batch: int) -> int:
         run, _ = plain_side(trunk, size, batch, torch.float32)
     else:
         precision, *how = side.split()
-        run, learner = our_side(trunk, size, batch, torch.float32, precision, None)
+        computing = RunConfig(precision=precision, checkpointing="checkpointing" in how)
+        run, learner = our_side(trunk, size, batch, torch.float32, computing, None)
         if "parts" in how:
             learner.parts = int(how[1])
-        if "checkpointing" in how:
-            learner.model.trunk.keep_less()  # type: ignore[union-attr, operator]
     before = resident()
     run(), run()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

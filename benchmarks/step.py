@@ -1,13 +1,15 @@
 """One training step of IGNORE: ours against a plain one, in time and to the last digit.
 
     python benchmarks/step.py [--trunk resnet50] [--sizes 224,448] [--batch 4] [--json]
+    python benchmarks/step.py --precision bf16 --run compile
     python benchmarks/step.py --exact
 
 Both sides start from the same weights, see the same pictures and run in turns in one process on
 one thread; printed is the median of the ratios of processor time of each pair, with the spread.
 `--exact` compares every parameter and buffer after three steps at 64 pixels: as we train, in double
 precision, to a few last digits; and in the usual memory layout, in single precision and against
-the plain step in our words (`reworded.py`), bit for bit. Fails below the bars. Half precision is
+the plain step in our words (`reworded.py`), bit for bit. `--run` lets ours compile its trunk, which
+takes minutes at first, or read both views together. Fails below the bars. Half precision is
 measured only where the processor computes in it.
 """
 
@@ -30,10 +32,11 @@ from plain import PlainModel, PlainStep
 from reworded import PooledModel, RewordedStep
 from torch import Tensor
 
-from tacit.config import Phase
+from tacit.config import Phase, RunConfig
 from tacit.methods import build_method
 from tacit.methods.base import Learner
 from tacit.models import build_model
+from tacit.training.computing import prepare
 from tacit.training.optim import build_optimiser
 from tacit.types import Annotations, Batch, Clock
 
@@ -79,9 +82,8 @@ def our_side(
     size: int,
     batch: int,
     dtype: torch.dtype,
-    precision: str,
+    computing: RunConfig,
     plain: PlainModel | None,
-    layout: torch.memory_format = torch.channels_last,
 ) -> tuple[Run, Learner]:
     """Return our step and its learner, with the weights of the plain model."""
     torch.manual_seed(0)
@@ -94,7 +96,8 @@ def our_side(
     method = build_method("ignore", preset="released", warmup_epochs=0)
     method.setup(Annotations(labels, model.classes))
     learner = Learner(model, method).to(dtype).train()
-    learner.model.to(memory_format=layout)  # type: ignore[call-overload]
+    prepare(learner, computing, torch.device("cpu"))
+    layout = torch.channels_last if computing.channels_last else torch.contiguous_format
     phase = Phase(optimiser="adam", lr=LR, weight_decay=0.0)
     optimiser = build_optimiser(learner, phase)
     normalise: Any = model.normalise
@@ -105,7 +108,7 @@ def our_side(
             for name, view in (("weak", weak), ("strong", strong))
         }
         batch_of = Batch(torch.arange(len(labels)), labels, views)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=computing.precision == "bf16"):
             step = learner(batch_of, LATE)
         optimiser.zero_grad()
         step.loss.backward()
@@ -119,7 +122,7 @@ def our_side(
 def exact(trunk: str, size: int, steps: int) -> dict[str, float]:
     """Compare both sides after some steps in double precision."""
     plain_run, plain = plain_side(trunk, size, 4, torch.float64)
-    our_run, learner = our_side(trunk, size, 4, torch.float64, "fp32", plain)
+    our_run, learner = our_side(trunk, size, 4, torch.float64, RunConfig(), plain)
     apart = max(float((plain_run() - our_run()).abs()) for _ in range(steps))
     pairs = side_by_side(learner, plain).values()
     most = max(float((ours - theirs).detach().abs().max()) for ours, theirs in pairs)
@@ -129,8 +132,8 @@ def exact(trunk: str, size: int, steps: int) -> dict[str, float]:
 def different_bits(trunk: str, size: int, steps: int) -> list[str]:
     """Name what is not equal bit for bit in the usual layout, in single precision."""
     plain_run, plain = plain_side(trunk, size, 4, torch.float32, reworded=True)
-    layout = torch.contiguous_format
-    our_run, learner = our_side(trunk, size, 4, torch.float32, "fp32", plain, layout)
+    usual = RunConfig(channels_last=False)
+    our_run, learner = our_side(trunk, size, 4, torch.float32, usual, plain)
     found = [f"loss {number}" for number in range(steps) if not torch.equal(plain_run(), our_run())]
     pairs = side_by_side(learner, plain).items()
     return found + [name for name, (ours, theirs) in pairs if not torch.equal(ours, theirs)]
@@ -146,10 +149,10 @@ def side_by_side(learner: Learner, plain: PlainModel) -> dict[str, tuple[Tensor,
     }
 
 
-def times(trunk: str, size: int, batch: int, precision: str, rounds: int) -> dict[str, float]:
+def times(trunk: str, size: int, batch: int, computing: RunConfig, rounds: int) -> dict[str, float]:
     """Return how many times faster our step is."""
     plain_run, plain = plain_side(trunk, size, batch, torch.float32)
-    our_run, _ = our_side(trunk, size, batch, torch.float32, precision, plain)
+    our_run, _ = our_side(trunk, size, batch, torch.float32, computing, plain)
     ratios = []
     for number in range(rounds + 1):
         spent = []
@@ -173,8 +176,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trunk", default="resnet50")
     parser.add_argument("--sizes", default="224,448")
+    parser.add_argument("--precision", choices=("fp32", "bf16"))
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--run", choices=("compile", "together"), help="as `run.compile` or `run.together`")
     parser.add_argument("--exact", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -188,9 +193,11 @@ def main() -> int:
         good = max(results["exact"]["loss"], results["exact"]["weights"]) <= EXACT
         good = good and not results["different bits"]
     else:
-        for precision in halves():
+        for precision in [options.precision] if options.precision else halves():
             for size in sizes:
-                found = times(options.trunk, size, options.batch, precision, options.rounds)
+                chosen = {options.run: True} if options.run else {}
+                computing = RunConfig(precision=precision, **chosen)
+                found = times(options.trunk, size, options.batch, computing, options.rounds)
                 results[f"{precision} at {size}"] = found
                 good = good and found["median"] >= BARS[precision].get(size, 1.0)
                 if not options.json:
