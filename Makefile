@@ -24,7 +24,8 @@ bench: .venv/ready  ## measure ratios; fails below the bars
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/loader.py --images 64 --rounds 3
 	$(BIN)/python benchmarks/step.py --exact --trunk resnet18
-	$(BIN)/python benchmarks/step.py --sizes 224 --rounds 3
+	$(BIN)/python benchmarks/step.py --sizes 224 --precision fp32 --rounds 3
+	$(BIN)/python benchmarks/step.py --sizes 224 --precision bf16 --run together --rounds 3
 	$(BIN)/python benchmarks/memory.py --size 224
 	$(BIN)/python benchmarks/framework_tax.py --rounds 7
 	$(BIN)/python benchmarks/scale.py --images 1000,10000 --classes 20,300

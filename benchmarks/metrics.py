@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from sklearn.metrics import average_precision_score
 
 from tacit.evaluation.metrics import average_precision
 
-# The sort runs on AVX-512 or AVX2 where numpy finds them; without them the ratio is about two.
-BAR = 1.5
+CORES = Path("/proc/cpuinfo")
+FAST = CORES.is_file() and "avx512f" in CORES.read_text(encoding="utf-8")
+# numpy sorts with AVX-512 or AVX2 where it finds them; without them the ratio is about two.
+BAR = 5.0 if FAST else 1.5
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float]:

@@ -179,7 +179,9 @@ def main() -> int:
     parser.add_argument("--precision", choices=("fp32", "bf16"))
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--run", choices=("compile", "together"), help="as `run.compile` or `run.together`")
+    parser.add_argument(
+        "--run", choices=("compile", "together"), help="as `run.compile` or `run.together`"
+    )
     parser.add_argument("--exact", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -193,7 +195,11 @@ def main() -> int:
         good = max(results["exact"]["loss"], results["exact"]["weights"]) <= EXACT
         good = good and not results["different bits"]
     else:
-        for precision in [options.precision] if options.precision else halves():
+        asked = [options.precision] if options.precision else ["fp32", "bf16"]
+        for precision in asked:
+            if precision not in halves():
+                print(f"{precision}: not measured, this processor does not compute in it")
+                continue
             for size in sizes:
                 chosen = {options.run: True} if options.run else {}
                 computing = RunConfig(precision=precision, **chosen)

@@ -229,30 +229,36 @@ def _area_float32(score: NDArray[np.float32], positive: Mask) -> float:
     keys <<= 1
     keys |= positive
     keys.sort()
-    hits = keys & 1
-    running = np.cumsum(hits)
-    keys >>= 1
-    starts = _group_starts(keys[1:] != keys[:-1])
-    return _step_area(starts, running[-1] - (running - hits)[starts], score.size)
+    # More than the last bit, which is the label.
+    starts = _group_starts((keys[1:] ^ keys[:-1]).view(np.uint64) > 1)
+    return _step_area(starts, np.flatnonzero(keys & 1), score.size)
 
 
 def _area_float64(score: NDArray[np.float64], positive: Mask) -> float:
     """Average precision of one class, by two sorts, as 64 bits leave no room for the label."""
     values, hits = np.sort(score), np.sort(score[positive])
     starts = _group_starts(values[1:] != values[:-1])
-    return _step_area(starts, hits.size - np.searchsorted(hits, values[starts]), score.size)
+    # Within a tie the order is of no account, so that its positives may as well come first.
+    places = np.searchsorted(values, hits)
+    return _step_area(starts, places, score.size)
 
 
 def _group_starts(changes: Mask) -> NDArray[np.intp]:
     return np.concatenate((np.zeros(1, dtype=np.intp), np.flatnonzero(changes) + 1))
 
 
-def _step_area(starts: NDArray[np.intp], found: NDArray[np.int64], images: int) -> float:
-    """Sum precision times gain in recall; `found` counts positives at or above each threshold."""
-    # scikit-learn's order of operations, lowest threshold first, so that the rounding agrees.
-    hits, taken = found.astype(np.float64), (images - starts).astype(np.float64)
-    recall = np.append(hits / hits[0], 0.0)
-    return max(0.0, -float(np.sum(np.diff(recall) * (hits / taken))))
+def _step_area(starts: NDArray[np.intp], places: NDArray[np.intp], images: int) -> float:
+    """Sum precision times gain in recall; `places` are those of positives in ascending order."""
+    # scikit-learn's order of operations, lowest threshold first, so that the rounding agrees. Only
+    # thresholds with positives gain anything; the others add zeros, in their places.
+    positives = places.size
+    group = np.searchsorted(starts, places, side="right") - 1
+    group, first, own = np.unique(group, return_index=True, return_counts=True)
+    found = (positives - first).astype(np.float64)
+    precision = found / (images - starts[group])
+    gains = np.zeros(starts.size)
+    gains[group] = ((found - own) / positives - found / positives) * precision
+    return max(0.0, -float(np.sum(gains)))
 
 
 def _share(part: int, whole: int) -> float:
