@@ -56,10 +56,10 @@ def test_a_phase_ends_when_nothing_gets_better(
     maps = iter([10.0, 30.0, 20.0, 25.0, 40.0, 1.0, 1.0, 1.0, 1.0])
     scores = trainer._validate
 
-    def validate() -> tuple[Any, Any]:
-        model, found = scores()
-        object.__setattr__(found, "map", next(maps))
-        return model, found
+    def validate() -> tuple[Any, ...]:
+        found = scores()
+        object.__setattr__(found[1], "map", next(maps))
+        return found
 
     trainer._validate = validate
     assert trainer.fit()["map"] == 30.0

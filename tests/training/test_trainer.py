@@ -18,8 +18,10 @@ from tacit.data import Splits
 from tacit.data.loader import evaluation_loader
 from tacit.data.source import Source
 from tacit.evaluation.evaluate import predict, score
+from tacit.evaluation.thresholds import choose_thresholds
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
+from tacit.models.artefact import load_model, read_config
 from tacit.training import trainer as trainer_module
 from tacit.training.report import Log, Silent
 from tacit.training.trainer import Trainer
@@ -107,6 +109,16 @@ def test_only_a_better_epoch_is_kept(
     assert json.loads((tmp_path / "run" / "config.json").read_text())["best"] == best
     kept = load_file(tmp_path / "run" / "model.safetensors")
     assert [same(kept, model) for model in reporter.models] == [False, False, True, False]
+
+
+def test_thresholds_are_those_of_the_kept_epoch(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    trainer = make_trainer()
+    trainer.fit()
+    source = trainer.splits.validation
+    said = trainer.feed.predict(load_model(trainer.folder), source)
+    expected = choose_thresholds(said, source.labels.dense(), source.classes)
+    assert read_config(trainer.folder)["thresholds"] == pytest.approx(expected, abs=1e-6)
+    assert len({*expected.values()}) > 1
 
 
 def test_an_epoch_leaves_a_record(make_trainer: MakeTrainer, tmp_path: Path) -> None:

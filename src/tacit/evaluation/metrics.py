@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.floating[Any]]
-Labels = NDArray[np.integer[Any]]
-Mask = NDArray[np.bool_]
+from tacit.evaluation.checks import Labels, Mask, Scores, check_labels, check_mask, check_tables
 
 # Classes copied out together: neighbours share cache lines, so a block costs one pass.
 _CLASS_BLOCK = 16
@@ -111,7 +108,7 @@ def average_precision(
         truth: 1 or 0. Cells outside `known` may hold -1.
         known: Cells that count; all if None. For truth with -1 pass `known=truth >= 0`.
     """
-    scores, truth = _check_tables(scores, truth, known)
+    scores, truth = check_tables(scores, truth, known)
     area = _area_float32 if scores.dtype == np.float32 else _area_float64
     result = np.zeros(truth.shape[1])
     for start in range(0, truth.shape[1], _CLASS_BLOCK):
@@ -159,7 +156,7 @@ def f1_scores(probabilities: Scores, truth: Labels, threshold: float = 0.5) -> F
     Class means run over all C classes: one that is never predicted has precision 0, one without
     positives has recall 0. Truth must be full: 1 or 0.
     """
-    probabilities, truth = _check_tables(probabilities, truth, None)
+    probabilities, truth = check_tables(probabilities, truth, None)
     outside = probabilities[(probabilities < 0) | (probabilities > 1)]
     if outside.size:
         raise ValueError(
@@ -186,7 +183,7 @@ def precision_recall_at_k(scores: Scores, truth: Labels, k: int) -> tuple[float,
     with at least one positive (it is not pooled); 0 if no image has one. Of classes with the same
     score, the one with the lower index comes first. Truth must be full: 1 or 0.
     """
-    scores, truth = _check_tables(scores, truth, None)
+    scores, truth = check_tables(scores, truth, None)
     if not 1 <= k <= truth.shape[1]:
         raise ValueError(f"k must be from 1 to the number of classes, but is {k}.")
     positive = truth == 1
@@ -209,9 +206,9 @@ def identification(suspects: Mask, labels: Labels, truth: Labels) -> Identificat
     may have any shape, the same for all three.
     """
     suspects, labels, truth = np.asarray(suspects), np.asarray(labels), np.asarray(truth)
-    _check_mask("suspects", suspects, labels.shape)
-    _check_labels("labels", labels, labels.shape)
-    _check_labels("truth", truth, labels.shape)
+    check_mask("suspects", suspects, labels.shape)
+    check_labels("labels", labels, labels.shape)
+    check_labels("truth", truth, labels.shape)
     missed, absent = (labels == 0) & (truth == 1), (labels == 0) & (truth == -1)
     return Identification(
         tp=int(np.count_nonzero(missed & suspects)),
@@ -267,39 +264,3 @@ def _share(part: int, whole: int) -> float:
 
 def _harmonic_mean(first: float, second: float) -> float:
     return 2 * first * second / (first + second) if first + second else 0.0
-
-
-def _check_tables(scores: Scores, truth: Labels, known: Mask | None) -> tuple[Scores, Labels]:
-    """Return both as arrays, scores as float32 or float64, if every cell that counts is usable."""
-    scores, truth = np.asarray(scores), np.asarray(truth)
-    if scores.ndim != 2 or scores.size == 0:
-        raise ValueError(f"scores must be images by classes, but have shape {scores.shape}.")
-    _check_labels("truth", truth, scores.shape)
-    blank, broken = truth == -1, np.isnan(scores)
-    if known is not None:
-        _check_mask("known", known, scores.shape)
-        blank &= known
-        broken &= known
-    if blank.any():
-        raise ValueError(f"truth is -1 (not annotated) in {blank.sum()} cells that count.")
-    counts = np.count_nonzero(broken, axis=0)
-    if counts.any():
-        worst = int(np.argmax(counts))
-        raise ValueError(f"{counts[worst]} scores of class {worst} are NaN and have no rank.")
-    narrow = scores.dtype.kind == "f" and scores.dtype.itemsize <= 4
-    return np.asarray(scores, dtype=np.float32 if narrow else np.float64), truth
-
-
-def _check_labels(name: str, table: Labels, shape: tuple[int, ...]) -> None:
-    if table.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, but has {table.shape}.")
-    wrong = table[(table != 0) & (table != 1) & (table != -1)]
-    if wrong.size:
-        raise ValueError(f"{name} must be 1, 0 or -1, but {wrong.size} cells are not: {wrong[0]}.")
-
-
-def _check_mask(name: str, mask: Mask, shape: tuple[int, ...]) -> None:
-    if mask.dtype != np.bool_ or mask.shape != shape:
-        raise ValueError(
-            f"{name} must be boolean of shape {shape}, but is {mask.dtype} of shape {mask.shape}."
-        )

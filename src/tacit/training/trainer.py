@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -19,6 +20,7 @@ from tacit.data.loader import ShuffledBatches
 from tacit.errors import TrainingError
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.evaluate import Scores, score
+from tacit.evaluation.thresholds import choose_thresholds
 from tacit.methods.base import Learner
 from tacit.models.artefact import save_model
 from tacit.ops import rank, world_size
@@ -185,7 +187,7 @@ class Trainer:
     def _close_epoch(self, clock: Clock) -> None:
         for model in (self.learner.model, *([self.average.model] if self.average else [])):
             join_statistics(model)
-        model, scores = self._validate()
+        model, scores, probabilities = self._validate()
         selected = scores.map > self.best["map"]
         if selected:
             self.best = {
@@ -197,7 +199,9 @@ class Trainer:
             }
             weights = whole(model.state_dict())
             if is_first():
-                save_model(model, self.folder, weights, best=self.best)
+                shown = self.splits.validation
+                thresholds = choose_thresholds(probabilities, shown.labels.dense(), shown.classes)
+                save_model(model, self.folder, weights, best=self.best, thresholds=thresholds)
         record = self._record(clock, scores, selected)
         if is_first():
             self.log.append(record)
@@ -207,17 +211,16 @@ class Trainer:
         self._save()
         self.reporter.end_epoch(record)
 
-    def _validate(self) -> tuple[Any, Scores]:
+    def _validate(self) -> tuple[Any, Scores, NDArray[np.float32]]:
         """Score the model and its running average, if there is one; return the better."""
         source = self.splits.validation
-        candidates = [self.learner.model, *([self.average.model] if self.average else [])]
-        scored = [
-            (model, score(self._predict(model, source), source.labels.dense(), source.classes))
-            for model in candidates
-        ]
-        return max(scored, key=lambda pair: pair[1].map)
+        scored = []
+        for model in (self.learner.model, *([self.average.model] if self.average else [])):
+            said = self._predict(model, source)
+            scored.append((model, score(said, source.labels.dense(), source.classes), said))
+        return max(scored, key=lambda each: each[1].map)
 
-    def _predict(self, model: Any, source: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _predict(self, model: Any, source: Any) -> NDArray[np.float32]:
         probabilities = self.feed.predict(model, source)
         if np.isnan(probabilities).any():
             raise TrainingError(
