@@ -4,11 +4,12 @@
 
 Trains IGNORE on real photographs in two ways that share every other setting: pictures read anew
 every time and changed at their own size, as in the literature; and pictures scaled once and changed
-by batches on the device. LABELS is a table of photographs
-with full labels, of which one positive each is drawn. Printed are the test mAP of every training,
-their means and standard deviations, and the difference to the first way, seed by seed. Fails if
-the last way is worse than the first by more than twice the standard error of that difference and
-by more than half a point.
+by batches on the device. LABELS is a table of photographs with full labels, of which one positive
+each is drawn. Printed are the test mAP of every training, their means and standard deviations, and
+the difference to the first way, seed by seed. Fails if the last way is worse than the first by
+more than twice the standard error of that difference and by more than half a point. With ImageNet
+weights of TensorFlow, add --set 'model.trunk_options.pad_type=same' --set 'model.mean=[0.5,0.5,0.5]'
+--set 'model.std=[0.5,0.5,0.5]'.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def trained(way: str, seed: int, options: argparse.Namespace) -> float:
         f"model.trunk={options.trunk}", f'model.weights="{options.weights}"',
         f"model.size={options.size}", f"phases.epochs={options.epochs}", "phases.batch=32",
         "phases.lr=5e-4", f"run.precision={options.precision}", f"run.seed={seed}",
-        *(each.replace("CACHE", str(options.out / "cache")) for each in WAYS[way]),
+        *(each.replace("CACHE", str(options.out / "cache")) for each in WAYS[way]), *options.set,
     )  # fmt: skip
     config = complete(resolve(settings=settings))
     splits = read_splits(config)
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("--trunk", default="mobilenetv2_100")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--out", type=Path, default=Path("runs/strong"))
+    parser.add_argument("--set", action="append", default=[], help="a further table.key=value")
     parser.add_argument("--json", action="store_true")
     for name, default in (
         ("seeds", 3), ("epochs", 5), ("size", 96), ("images", 3000), ("threads", 1)
