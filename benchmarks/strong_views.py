@@ -7,9 +7,9 @@ every time and changed at their own size, as in the literature; and pictures sca
 by batches on the device. LABELS is a table of photographs with full labels, of which one positive
 each is drawn. Printed are the test mAP of every training, their means and standard deviations, and
 the difference to the first way, seed by seed. Fails if the last way is worse than the first by
-more than twice the standard error of that difference and by more than half a point. With ImageNet
-weights of TensorFlow, add --set 'model.trunk_options.pad_type=same' --set 'model.mean=[0.5,0.5,0.5]'
---set 'model.std=[0.5,0.5,0.5]'.
+more than twice the standard error of that difference and by more than half a point. Weights of
+TensorFlow need --set model.trunk_options.pad_type=same --set model.mean=[0.5,0.5,0.5] and the same
+for model.std.
 """
 
 from __future__ import annotations
