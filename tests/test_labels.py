@@ -50,6 +50,7 @@ def test_rows_are_chosen_as_of_an_array() -> None:
     labels = SparseLabels.of(array)
     for rows in (np.array([3, 3, 0]), [1, 2], slice(2, 5), np.array([], dtype=int), -1, 4):
         assert np.array_equal(labels[rows], array[rows])
+    assert labels.take(np.array([])).shape == (0, array.shape[1])
     again = labels.take(np.array([6, 0, 6]))
     assert np.array_equal(again.dense(), array[[6, 0, 6]])
 

@@ -8,6 +8,8 @@ import torch
 
 from tacit.errors import UsageError
 
+KINDS = ("cpu", "cuda", "mps")
+
 
 def choose_device(name: str) -> torch.device:
     """Return the device that a name means; of several CUDA devices this process's own."""
@@ -17,12 +19,19 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"'{name}' is no device; use auto, cpu, cuda, cuda:0 or mps.") from error
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in KINDS:
+        raise UsageError(f"'{name}' is no device; use auto, cpu, cuda, cuda:0 or mps.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"'{name}' was asked for, but this machine has no CUDA device; use cpu.")
     if device.type == "cuda" and device.index is None:
         return _own_cuda_device()
+    if device.type == "cuda" and device.index >= (count := torch.cuda.device_count()):
+        raise UsageError(
+            f"'{name}' was asked for, but the last of this machine's {count} CUDA devices is "
+            f"cuda:{count - 1}."
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("'mps' was asked for, but this machine has none; use cpu.")
     return device

@@ -120,6 +120,8 @@ class SparseLabels:
 
     def take(self, rows: NDArray[np.integer] | Sequence[int] | slice) -> SparseLabels:
         """Return some rows, in the order given, at the price of these rows alone."""
+        if isinstance(rows, Sequence | np.ndarray) and not len(rows):
+            rows = slice(0)  # an empty array has no kind of number
         begins, ends = self.starts[:-1][rows], self.starts[1:][rows]
         starts = np.zeros(len(begins) + 1, dtype=np.int64)
         np.cumsum(ends - begins, out=starts[1:])

@@ -20,7 +20,7 @@ from tacit.training.computing import prepare
 from tacit.training.descent import Descent
 from tacit.training.meter import FiniteWatch
 from tacit.training.report import Log
-from tacit.training.run import train
+from tacit.training.run import complete, train
 from tacit.types import Annotations, Batch, Clock
 
 CLASSES = ("boat", "car", "fish")
@@ -95,12 +95,35 @@ def test_what_does_not_go_with_reading_together_is_said() -> None:
         prepare(learner, RunConfig(together=True), CPU)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("method.name=an", "run.together=true"), "reads one view"),
+        (("method.name=ignore", "run.together=true", "phases.accumulate=2"), "leave no phase"),
+        (
+            ("method.name=an", "run.checkpointing=true", 'phases.freeze=["trunk"]')
+            + ("phases.features=maps",),
+            "features are computed once",
+        ),
+    ],
+)
+def test_what_would_change_nothing_is_refused(
+    configure: Callable[..., Any], settings: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        complete(configure(*settings))
+
+
 def test_a_run_that_reads_views_together_learns_alike(
     configure: Callable[..., Any], splits: Splits, tmp_path: Path
 ) -> None:
+    learner = learner_of("tiny")
+    prepare(learner, RunConfig(together=True), CPU)
+    assert learner.together
     logs = []
     for together in (False, True):
         folder = tmp_path / str(together)
-        train(configure(f"run.together={str(together).lower()}"), folder, splits=splits)
+        settings = ("method.name=ignore", f"run.together={str(together).lower()}")
+        train(configure(*settings), folder, splits=splits)
         logs.append(Log(folder / "metrics.jsonl").read()[0]["terms"])
     assert logs[1] == pytest.approx(logs[0], rel=1e-3)

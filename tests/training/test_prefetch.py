@@ -10,9 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tacit.config import Config
+from tacit.data import Splits
 from tacit.data.loader import ShuffledBatches
 from tacit.training import prefetch as prefetch_module
+from tacit.training.feeds import PictureFeed
 from tacit.training.prefetch import Prefetch, SideStream
+from tacit.training.run import build_learner
 from tacit.types import Batch
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -154,3 +158,16 @@ def test_a_batch_is_kept_until_the_steps_have_used_it(monkeypatch: pytest.Monkey
     side.hand_over(Batch(index, labels, {"weak": weak, "strong": strong}))
     assert said[0] == ("steps", "waits for", "copies")
     assert said[1:] == [(id(each), "used by", "steps") for each in (index, labels, weak, strong)]
+
+
+def test_feeds_use_the_side_stream_of_a_cuda_device(
+    monkeypatch: pytest.MonkeyPatch, configure: Callable[..., Config], splits: Splits
+) -> None:
+    monkeypatch.setattr(prefetch_module, "SideStream", lambda device: device)
+    config = configure()
+    learner = build_learner(config, splits)
+    order = ShuffledBatches(len(splits.train), 8, 0)
+    for device, side in ((CPU, None), (CUDA, CUDA)):
+        feed = PictureFeed(learner, splits, config, device)
+        received: Any = feed.received(order)
+        assert received.side == side

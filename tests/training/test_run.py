@@ -226,6 +226,8 @@ def test_a_device_is_found_or_its_absence_explained(monkeypatch: pytest.MonkeyPa
         ("cuda:1", "no CUDA device"),
         ("mps", "this machine has none"),
         ("gpu", "'gpu' is no device"),
+        ("xpu", "'xpu' is no device"),
+        ("meta", "'meta' is no device"),
     ):
         with pytest.raises(UsageError, match=message):
             choose_device(name)
@@ -233,4 +235,7 @@ def test_a_device_is_found_or_its_absence_explained(monkeypatch: pytest.MonkeyPa
     assert choose_device("auto") == choose_device("mps") == torch.device("mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto") == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(UsageError, match=r"last of this machine's 2 CUDA devices is cuda:1"):
+        choose_device("cuda:2")

@@ -21,6 +21,16 @@ from tacit.training.sharding import blocks_of, check_shard, clip_gradients
 from training.test_processes import PHASES, TRUNK, assert_close, start
 
 SMALL = {"data": {"options": {"images": 126, "test_images": 41}}}  # shares of unequal length
+SWIN = {
+    "trunk": "swin_tiny_patch4_window7_224",
+    "trunk_options": {
+        "embed_dim": 12,
+        "depths": [1, 1, 1, 1],
+        "num_heads": [1, 1, 2, 2],
+        "drop_path_rate": 0.0,
+    },
+    "size": 64,
+}
 PHASE = {**PHASES[0], "epochs": 2}
 RUNS: dict[str, dict[str, Any]] = {
     "adamw": {"phases": [{**PHASE, "optimiser": "adamw", "lr": 1e-3, "clip": 0.5}]},
@@ -28,17 +38,19 @@ RUNS: dict[str, dict[str, Any]] = {
         "method": {"name": "role", "row_rate": 0.1},
         "phases": [{**PHASE, "accumulate": 2}],
     },
-    "twice": {"run": {"checkpointing": True}},
+    "twice": {"model": SWIN, "run": {"checkpointing": True}},
 }
+RUNS_BLOCKS = {"adamw": 4, "parts": 4, "twice": 4}  # stages, each of which comes together alone
 
 
 def both(configure: Callable[..., Config], name: str) -> tuple[Config, Config]:
     """Return a run with a whole trunk, and the same with one that is divided."""
-    tables = {"method": {"name": "ignore", "warmup_epochs": 1}, "phases": [PHASE]} | RUNS[name]
+    tables = {"method": {"name": "ignore", "warmup_epochs": 1}, "phases": [PHASE], "model": TRUNK}
+    tables |= RUNS[name]
     found = []
     for shard in (False, True):
         run = {**tables.get("run", {}), "shard": shard}
-        found.append(configure(model=TRUNK, **SMALL, **{**tables, "run": run}))
+        found.append(configure(**SMALL, **{**tables, "run": run}))
     return found[0], found[1]
 
 
@@ -50,7 +62,11 @@ def test_divided_trunks_learn_what_whole_ones_learn(
         plain, divided[tmp_path / name] = both(configure, name)
         train(plain, tmp_path / f"{name}-alone")
     assert start(divided) == [(0, ""), (0, "")]
-    for name in RUNS:
+    for name, blocks in RUNS_BLOCKS.items():
+        for rank in range(2):
+            kept = json.loads((tmp_path / f"{name}.{rank}.share").read_text())
+            assert kept["parts"] == blocks + 1
+            assert kept["share"] == pytest.approx(0.5, abs=0.05)
         found, expected = tmp_path / name, tmp_path / f"{name}-alone"
         assert_close(found, expected)
         one, other = (Log(folder / "metrics.jsonl").read()[-1] for folder in (found, expected))
@@ -110,6 +126,7 @@ def test_what_does_not_go_with_divided_trunks_is_said(
 
 def test_gradients_are_clipped_as_torch_clips_them() -> None:
     torch.manual_seed(0)
+    clip_gradients(nn.Linear(3, 3).parameters(), 1.0)  # none at all
     ours, theirs = nn.Linear(3, 3), nn.Linear(3, 3)
     theirs.load_state_dict(ours.state_dict())
     for most in (0.1, 1e6):

@@ -3,7 +3,8 @@
     python two_processes.py FOLDER [FOLDER ...] [--die-after STEPS] [--resume]
 
 Beside each folder lies its recipe, FOLDER.json. With ``--die-after`` the last process kills itself
-after so many steps, as lost power would.
+after so many steps, as lost power would. How much of the trunk each process keeps is written to
+FOLDER.RANK.share: parts that come together and part again, and the share of the weights.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import torch
 
-from tacit.config import Config
+from tacit.config import Config, RunConfig
+from tacit.methods.base import Learner
+from tacit.training import computing, feeds, trainer
 from tacit.training.processes import together
 from tacit.training.report import Silent
 from tacit.training.run import train
@@ -34,6 +37,25 @@ class Dying(Silent):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def share_of(trunk: torch.nn.Module) -> dict[str, float]:
+    """Return how many parts a trunk is divided in, and the share of its weights that is here."""
+    parts = sum(type(part).__name__.startswith("FSDP") for part in trunk.modules())
+    weights = list(trunk.parameters())
+    here = sum(getattr(each, "_local_tensor", each).numel() for each in weights)
+    return {"parts": parts, "share": here / sum(each.numel() for each in weights)}
+
+
+def recording(folder: Path) -> None:
+    """Let the next run write down what `prepare` has made of its trunk."""
+
+    def prepare(learner: Learner, run: RunConfig, device: torch.device) -> None:
+        computing.prepare(learner, run, device)
+        found = share_of(learner.model.get_submodule("trunk"))
+        Path(f"{folder}.{os.environ['RANK']}.share").write_text(json.dumps(found))
+
+    trainer.prepare = prepare
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folders", type=Path, nargs="+")
@@ -41,7 +63,9 @@ if __name__ == "__main__":
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    feeds.EVALUATION_BATCH = 8  # so that processes have different numbers of batches
     with together():
         for folder in options.folders:
             config = Config.model_validate(json.loads(folder.with_suffix(".json").read_text()))
+            recording(folder)
             train(config, folder, resume=options.resume, reporter=Dying(options.die_after))

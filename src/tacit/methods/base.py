@@ -45,6 +45,8 @@ class Method(nn.Module):
     """
 
     views: tuple[str, ...] = ("weak",)
+    """Views of each image that every step reads; with ``run.together`` the trunk reads all of them
+    as soon as one is asked for."""
     labels: ClassVar[Labels] = "observed"
     """Which labels the method is meant to learn from; anything but "observed" is a bound that only
     the truth can give: all labels, or the known positives with every true negative."""

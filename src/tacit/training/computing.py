@@ -6,12 +6,34 @@ from typing import Any
 
 import torch
 
-from tacit.config import RunConfig
+from tacit.config import Config, RunConfig
 from tacit.errors import UsageError
-from tacit.methods.base import Learner
+from tacit.methods.base import Learner, Method
 from tacit.ops import world_size
 from tacit.together import reads_together
 from tacit.training.sharding import shard
+
+
+def check_computing(config: Config, method: Method) -> None:
+    """Refuse what would change nothing in any phase."""
+    fresh = [phase for phase in config.phases if phase.features == "fresh"]
+    if config.run.checkpointing and not fresh:
+        raise UsageError(
+            "run.checkpointing is for trunks that learn, and here features are computed once; "
+            "leave it out."
+        )
+    if not config.run.together:
+        return
+    if len(method.views) == 1:
+        raise UsageError(
+            f"Method '{config.method.name}' reads one view, so there is nothing to read together; "
+            f"leave run.together out."
+        )
+    if all(phase.accumulate > 1 for phase in fresh):
+        raise UsageError(
+            "run.together reads all views of a batch in one go, and phases.accumulate or "
+            "phases.features leave no phase that could; leave it out."
+        )
 
 
 def prepare(learner: Learner, run: RunConfig, device: torch.device) -> None:

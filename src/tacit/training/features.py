@@ -167,7 +167,8 @@ class FeatureFeed(PictureFeed):
             config.model.size,
             EVALUATION_BATCH,
             config.data.workers,
-            rows=own_share(len(source)),
+            config.data.reading == "fast",
+            own_share(len(source)),
         )
         for batch in loader:
             self.between()

@@ -25,9 +25,10 @@ from tacit.methods.base import Learner
 from tacit.models import build_model, check_model_name
 from tacit.models.artefact import load_model, read_config
 from tacit.ops import own_share
+from tacit.training.computing import check_computing
 from tacit.training.features import check_features
 from tacit.training.feeds import EVALUATION_BATCH
-from tacit.training.holding import check_hold, hold
+from tacit.training.holding import check_hold
 from tacit.training.processes import (
     first_alone,
     is_first,
@@ -85,6 +86,7 @@ def complete(config: Config) -> Config:
     check_features(config, method)
     check_hold(config, method)
     check_shard(config)
+    check_computing(config, method)
     said = config.model.model_fields_set
     asked = {key: value for key, value in method.model_options.items() if key not in said}
     return config.model_copy(update={"model": config.model.model_copy(update=asked)})
@@ -153,8 +155,7 @@ def _train(
         join_batch_norm(learner.model, device)
     part_randomly(config.run.seed)
     reporter.start_run(title or config.method.name)
-    held = hold(splits, config, device)
-    trainer = Trainer(learner, held, config, folder, device, reporter)
+    trainer = Trainer(learner, splits, config, folder, device, reporter)
     wait_for_all()  # nobody writes before everybody has looked
     folder.mkdir(parents=True, exist_ok=True)
     record = {

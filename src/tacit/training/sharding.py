@@ -103,24 +103,33 @@ def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def load_whole_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimiser's state that `whole` returned."""
-    optimiser.load_state_dict(state)
-    for parameter, moments in optimiser.state.items():
-        for name, value in moments.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                # In the parameter's own layout: fused optimisers read both side by side.
-                moments[name] = torch.empty_like(parameter).copy_(_as(value, parameter))
+    """Load an optimiser's state that `whole` returned, of divided weights a share alone."""
+    shares = {}
+    for group, saved in zip(optimiser.param_groups, state["param_groups"], strict=True):
+        for parameter, number in zip(group["params"], saved["params"], strict=True):
+            moments = state["state"].get(number, {})
+            shares[number] = {name: _moment(moments[name], parameter) for name in moments}
+    optimiser.load_state_dict({**state, "state": shares})
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], most: float) -> None:
     """Shorten gradients, taken together, to a norm, whether or not some are divided."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
     kinds = [[g for g in gradients if _is_divided(g) == divided] for divided in (True, False)]
     norms = [_together(torch.nn.utils.get_total_norm(kind)) for kind in kinds if kind]
     total = torch.stack(norms).norm()
     share = (most / (total + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(share)
+
+
+def _moment(value: Any, parameter: Tensor) -> Any:
+    if not isinstance(value, Tensor) or value.shape != parameter.shape:
+        return value
+    # In the parameter's own layout: fused optimisers read both side by side.
+    return torch.empty_like(parameter.detach()).copy_(_as(value, parameter))
 
 
 def _is_divided(tensor: Tensor | None) -> bool:

@@ -30,6 +30,7 @@ from tacit.training.computing import prepare
 from tacit.training.descent import Descent
 from tacit.training.features import open_feed
 from tacit.training.feeds import PictureFeed
+from tacit.training.holding import hold
 from tacit.training.interrupts import Interrupted, Interrupts
 from tacit.training.meter import FiniteWatch, Meter
 from tacit.training.optim import build_optimiser, build_schedule, frozen_parts
@@ -78,6 +79,7 @@ class Trainer:
         for phase in config.phases:  # what cannot work is said now and not after hours
             self._shuffled(phase)
             build_optimiser(learner, phase)
+        self.splits = hold(splits, config, device)
         self.identity = Identity(train.classes, len(train), train.fingerprint())
         self.log = Log(folder / "metrics.jsonl")
         self.meter = Meter()
@@ -88,7 +90,7 @@ class Trainer:
         decay = config.run.average
         self.average = AveragedModel(learner.model, decay) if decay else None
         self.position = Position()
-        self.feed = PictureFeed(learner, splits, config, device)
+        self.feed = PictureFeed(learner, self.splits, config, device)
         self.best: dict[str, Any] = {"map": -1.0, "finished_epochs": 0}
         self.optimiser: Optimizer
         self.schedule: LRScheduler
@@ -188,7 +190,8 @@ class Trainer:
         for model in (self.learner.model, *([self.average.model] if self.average else [])):
             join_statistics(model)
         model, scores, probabilities = self._validate()
-        selected = scores.map > self.best["map"]
+        # Asked of all, for what follows is done by all or by none.
+        selected = bool(agreed(int(scores.map > self.best["map"])))
         if selected:
             self.best = {
                 "map": scores.map,
