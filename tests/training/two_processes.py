@@ -63,7 +63,7 @@ if __name__ == "__main__":
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    feeds.EVALUATION_BATCH = 8  # so that processes have different numbers of batches
+    feeds.EVALUATION_BATCH = 4  # so that processes have different numbers of batches
     with together():
         for folder in options.folders:
             config = Config.model_validate(json.loads(folder.with_suffix(".json").read_text()))
