@@ -8,7 +8,7 @@ demo: .venv/ready  ## see it work on generated pictures: a table, and demo/index
 	$(BIN)/tacit demo
 
 test: .venv/ready  ## run all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: .venv/ready  ## format, lint, types, docs
 	$(BIN)/ruff format --check .
