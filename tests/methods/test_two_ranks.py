@@ -6,8 +6,6 @@ batch statistics of the model's own must then have equal losses, gradients, susp
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from active_methods import ACTIVE
+from ranks import reports_of_ranks
 from tacit.methods import METHODS, build_method, method_class
 from tacit.methods.base import Learner
 from tacit.models.base import Purpose
@@ -120,19 +117,7 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the two processes report of all methods; they are started once."""
-    folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", __file__]
-    running = [
-        subprocess.Popen([*command, str(rank), str(folder)], env=environment)
-        for rank in range(PROCESSES)
-    ]
-    try:
-        assert [process.wait(timeout=120) for process in running] == [0] * PROCESSES
-    finally:
-        for process in running:
-            process.kill()
-    return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+    return reports_of_ranks(__file__, tmp_path_factory.mktemp("ranks"), PROCESSES)
 
 
 def close(found: Tensor, expected: Tensor, what: str) -> None:

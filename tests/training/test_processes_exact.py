@@ -6,8 +6,6 @@ only the arithmetic of the method and of the processes is left to differ.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ranks import reports_of_ranks
 from tacit.evaluation.evaluate import predict, score
 from tacit.methods import build_method
 from tacit.methods.base import Learner
@@ -155,19 +154,7 @@ def alone() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes says; they are this file, run as a script."""
-    folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-    command = [sys.executable, "-W", "ignore", __file__]
-    running = [
-        subprocess.Popen([*command, str(rank), str(folder)], env=environment)
-        for rank in range(PROCESSES)
-    ]
-    try:
-        assert [process.wait(timeout=120) for process in running] == [0] * PROCESSES
-    finally:
-        for process in running:
-            process.kill()
-    return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+    return reports_of_ranks(__file__, tmp_path_factory.mktemp("ranks"), PROCESSES)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
