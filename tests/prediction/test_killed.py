@@ -18,26 +18,15 @@ import pytest
 
 from tacit.prediction.plan import Settings
 from tacit.prediction.run import Work, find_place, predict_to
+from things_to_predict import DYING
 
 STAND_IN = Path(__file__).parent / "stand_in"
 HAS_RAY = importlib.util.find_spec("ray") is not None
 ALONE = Work(device="cpu", workers=0)
 READERS = Work(device="cpu", workers=2)
 RAY = Work(engine="ray", device="cpu", workers=1)
-# Ends the whole process group, as a scheduler or a lost machine does, once two parts are there.
-DYING = """
-import os, signal, sys
-from tacit.prediction import run
-write, left = run.write_part, [2]
-def write_and_die(*arguments):
-    write(*arguments)
-    left[0] -= 1
-    if not left[0]:
-        os.killpg(0, signal.SIGKILL)
-run.write_part = write_and_die
-from tacit.cli import run as command
-command(sys.argv[1:])
-"""
+# Ends the whole process group, as a scheduler or a lost machine does.
+WITH_ITS_GROUP = DYING.format(last="os.killpg(0, signal.SIGKILL)")
 OPTIONS = ("--batch=2", "--shard-rows=5", "--threads=1", "--device=cpu")
 
 Predict = Callable[..., Path]
@@ -92,7 +81,7 @@ def test_killed_with_its_whole_group_and_repeated(
 ) -> None:
     out = tmp_path / "killed.parquet"
     options = (f"--engine={work.engine}", f"--workers={work.workers}")
-    died = start("-c", DYING, out=out, options=options)
+    died = start("-c", WITH_ITS_GROUP, out=out, options=options)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert len(list(Path(f"{out}.parts").glob("part-*"))) == 2 and not out.exists()
     predict("killed.parquet", work)

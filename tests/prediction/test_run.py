@@ -25,25 +25,15 @@ from tacit.prediction.output import Tally
 from tacit.prediction.plan import Settings, read_plan
 from tacit.prediction.run import Work, find_place, predict_to
 from tacit.prediction.worker import Predictor, predict_shard
-from things_to_predict import CLASSES, small_model
+from things_to_predict import CLASSES, DYING, small_model
 
 ALONE = Work(device="cpu", workers=0)
-# Stops as a lost machine does, in the middle of a prediction.
-DYING = """
-import os, signal, sys
-from tacit.prediction import run
-write, left = run.write_part, [2]
-def write_and_die(*arguments):
-    write(*arguments)
-    left[0] -= 1
-    if not left[0]:
-        known = {name.split('.')[1] for name in sys.modules if name.startswith('tacit.')}
-        print(sorted(known & {'methods', 'training', 'losses', 'config'}), flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-run.write_part = write_and_die
-from tacit.cli import run as command
-command(sys.argv[1:])
-"""
+# Says what it has imported before it stops, as a lost machine does, in the middle of a prediction.
+KNOWN = "{name.split('.')[1] for name in sys.modules if name.startswith('tacit.')}"
+UNWANTED = "{'methods', 'training', 'losses', 'config'}"
+TELLING = DYING.format(
+    last=f"print(sorted({KNOWN} & {UNWANTED}), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+)
 OPTIONS = ("--batch=4", "--shard-rows=5", "--threads=1", "--device=cpu", "--workers=0")
 
 
@@ -155,7 +145,7 @@ def test_killed_midway_and_finished_by_two_processes_the_bytes_are_the_same(
     words = ["predict", str(model_folder), str(pictures), "--out", str(out), *OPTIONS]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     died = subprocess.run(
-        [sys.executable, "-c", DYING, *words],
+        [sys.executable, "-c", TELLING, *words],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
