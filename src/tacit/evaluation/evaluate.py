@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from tacit.devices import autocast
 from tacit.distributed import gather_rows
@@ -74,8 +73,3 @@ def score(
         100 * at_3[0],
         100 * at_3[1],
     )
-
-
-def parameter_count(model: nn.Module) -> int:
-    """The number of values a model learns."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,6 +1,6 @@
 """Every method on generated scenes, under one budget, with several seeds.
 
-    python bench/methods.py [--seeds 3] [--jobs 2] [--out runs/methods] [--only an,em]
+    python studies/methods.py [--seeds 3] [--jobs 2] [--out runs/methods] [--only an,em]
 
 Each method has its default hyperparameters, nothing is tuned. Finished runs in --out are not
 repeated, so an interrupted benchmark goes on. Writes methods.md and methods.json to docs/results.
@@ -131,13 +131,13 @@ Seconds per epoch on one core of a shared machine, where a factor of two may mea
 beside its positive.
 `vlpl` and `aevlp` have a teacher, and so more supervision than all others: since no network
 trained on captions knows these shapes, a small model stands in that saw 480 *other* scenes with
-full labels (`bench/teacher.py`).
+full labels (`studies/teacher.py`).
 
 | name | method | test mAP | precision | recall | F1 | seconds |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
 {body}
 
-Measured on {datetime.date.today().isoformat()} with `python bench/methods.py --seeds {seeds}`;
+Measured on {datetime.date.today().isoformat()} with `python studies/methods.py --seeds {seeds}`;
 {used}.
 """,
         encoding="utf-8",

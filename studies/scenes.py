@@ -1,6 +1,6 @@
 """The demonstration with several seeds, written down with its command and versions.
 
-    python bench/scenes.py [--seeds 3] [--out runs/scenes] [--results docs/results]
+    python studies/scenes.py [--seeds 3] [--out runs/scenes] [--results docs/results]
 
 Writes scenes.md and scenes.json to the results folder. Fails if IGNORE gains less than 10 mAP over
 assuming negative, or if its suspects end with an F1 of 0.5 or less.
@@ -66,7 +66,7 @@ augmentation.
 {FLAGSHIP} gains {gain:+.1f} mAP over assuming negative. Read the last two rows together: what the
 rejection itself is worth here is their difference.
 
-Measured on {datetime.date.today().isoformat()} with `python bench/scenes.py --seeds {seeds}`;
+Measured on {datetime.date.today().isoformat()} with `python studies/scenes.py --seeds {seeds}`;
 {used}.
 """
 

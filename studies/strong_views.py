@@ -1,6 +1,6 @@
 """Whether strong views made on the device teach as well as those made picture by picture.
 
-    python bench/strong_views.py LABELS --weights FILE [--seeds 3] [--epochs 5]
+    python studies/strong_views.py LABELS --weights FILE [--seeds 3] [--epochs 5]
 
 Trains IGNORE on real photographs in two ways that share every other setting: pictures read anew
 every time and changed at their own size, as in the literature; and pictures scaled once and changed

@@ -1,6 +1,6 @@
 """Do maps point at things? Train heads on generated scenes and look where their maps are highest.
 
-    python bench/pointing.py [--methods bce,an] [--models cam,query2label] [--seed 0]
+    python studies/pointing.py [--methods bce,an] [--models cam,query2label] [--seed 0]
 
 For every class that is present in a test picture, the centre of its map's highest cell either lies
 within the box of such an object or does not. Printed are the shares of hits, with and without the

@@ -1,6 +1,6 @@
 """A stand-in for an image-text teacher on generated scenes, which learned from other scenes.
 
-    python bench/teacher.py --out teacher.npz [--images 1250] [--seed 0]
+    python studies/teacher.py --out teacher.npz [--images 1250] [--seed 0]
 
 No network trained on captions knows the shapes of scenes, so a small model is trained with full
 labels on scenes drawn from another seed, of which no picture is among those to be learned from. It
