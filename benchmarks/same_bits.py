@@ -102,8 +102,10 @@ class Comparison:
         """Say it in one line."""
         if not self.differences:
             return "equal" + (f"; new: {', '.join(self.added[:3])}" if self.added else "")
-        more = f"; and {len(self.differences) - 2} more" if len(self.differences) > 2 else ""
-        return f"DIFFERS {'; '.join(self.differences[:2])}{more}"
+        # The first of each file says the most.
+        firsts = list({each.split()[0]: each for each in reversed(self.differences)}.values())[:-4:-1]
+        more = len(self.differences) - len(firsts)
+        return f"DIFFERS {'; '.join(firsts)}" + (f"; and {more} more" if more else "")
 
 
 def read(path: Path) -> Any:
