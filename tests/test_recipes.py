@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tacit.benchmarks import BENCHMARKS
 from tacit.config import resolve
-from tacit.data.benchmarks import BENCHMARKS
 from tacit.methods import METHODS, build_method
 from tacit.models import MODELS
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCH = Path(__file__).parent.parent / "bench"
 ITEM = "train an"
 LINE = {"epoch": 1, "seconds": 0.25, "terms": {"an": 0.5}}
 
@@ -25,7 +25,7 @@ LINE = {"epoch": 1, "seconds": 0.25, "terms": {"an": 0.5}}
 def bits() -> Iterator[Any]:
     """Import the command as a script would, and leave nothing behind."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
+        patch.syspath_prepend(str(BENCH))
         patch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")  # the command line sets it
         yield import_module("same_bits")
     for name in ("same_bits", "same_bits_work"):

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tacit.evaluation.evaluate import autocast, parameter_count, predict, score
+from tacit.devices import autocast
+from tacit.evaluation.evaluate import parameter_count, predict, score
 from tacit.types import Batch
 
 CPU = torch.device("cpu")

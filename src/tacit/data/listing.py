@@ -123,6 +123,6 @@ def _file(root: Path, images: Sequence[str], row: int) -> Path:
 
 
 def _open(root: Path, images: Sequence[str], row: int) -> Image:
-    from tacit.data.pictures import open_picture
+    from tacit.data.open_image import open_picture
 
     return open_picture(image_path(root, images[row]))

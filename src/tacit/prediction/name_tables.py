@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
-from tacit.data.formats.table import IMAGE
+from tacit.data.formats.table.read import IMAGE
 from tacit.errors import DataError, UsageError, nearest_name
 
 TEXT = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": ""}
