@@ -42,6 +42,8 @@ def methods(name: str | None = None, /, *, json: Json = False) -> None:
 
 def _describe(name: str) -> dict[str, Any]:
     from tacit.methods import METHODS, Entry, build_method, hyperparameters, method_class
+    from tacit.methods.base import annotations_of
+    from tacit.ranges import schema
 
     cls = method_class(name)
     entry = METHODS[name]
@@ -56,6 +58,7 @@ def _describe(name: str) -> dict[str, Any]:
         "labels": cls.labels,
         "keeps_table": cls.keeps_table,
         "hyperparameters": hyperparameters(name),
+        "ranges": {key: schema(each) for key, each in annotations_of(cls).items()},
         "presets": {preset: dict(values) for preset, values in cls.presets.items()},
     }
 
@@ -70,18 +73,28 @@ def _explain(name: str) -> None:
     console.print()
     _print_section(name)
     console.print()
-    values = described["hyperparameters"]
+    _print_hyperparameters(described)
+
+
+def _print_hyperparameters(described: dict[str, Any]) -> None:
+    """Print defaults and ranges, and what presets say where it is not the default."""
+    from tacit.ranges import say
+
     presets = described["presets"]
-    if values:
-        rows = [
-            (
-                key,
-                str(default),
-                *(str(preset[key]) if key in preset else "" for preset in presets.values()),
-            )
-            for key, default in values.items()
-        ]
-        print_table(("hyperparameter", "default", *presets), rows)
+    rows = [
+        (
+            key,
+            str(default),
+            say(described["ranges"][key]),
+            *(
+                str(each[key]) if each.get(key, default) != default else ""
+                for each in presets.values()
+            ),
+        )
+        for key, default in described["hyperparameters"].items()
+    ]
+    if rows:
+        print_table(("hyperparameter", "default", "range", *presets), rows)
 
 
 def _print_section(name: str) -> None:

@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import unknown_name
-from tacit.methods.checks import switch, whole
 
 if TYPE_CHECKING:
     from tacit.methods.base import Method
@@ -140,22 +139,4 @@ def build_method(name: str, *, preset: str | None = None, **options: Any) -> Met
     for option in options:
         if option not in known:
             raise unknown_name(f"hyperparameter of '{name}'", option, known)
-    _check_kinds(cls, options)
     return cls(**{**chosen, **options})
-
-
-def _check_kinds(cls: type[Method], options: Mapping[str, Any]) -> None:
-    """Refuse what is no switch where a switch belongs, and fractions where counts belong.
-
-    Constructors of this package check for themselves, ranges included; this is for those from
-    outside, and follows from how they are annotated.
-    """
-    kinds = {
-        parameter.name: parameter.annotation
-        for parameter in inspect.signature(cls, eval_str=True).parameters.values()
-    }
-    for name, value in options.items():
-        if kinds[name] is bool:
-            switch(name, value)
-        elif kinds[name] is int:
-            whole(name, value)
