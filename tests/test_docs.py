@@ -29,10 +29,10 @@ from pydantic import BaseModel
 
 from tacit import cli
 from tacit.config import Config, MethodConfig, Phase, load_recipe, parse_setting, resolve
-from tacit.data.scenes_drawing import CLASSES, compose
+from tacit.data.scenes.drawing import CLASSES, compose
 from tacit.experiments.demo import plan
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, hyperparameters, method_class
-from tacit.methods.base import Learner
 from tacit.models import MODELS, build_model
 from tacit.types import Annotations, Batch, Clock
 

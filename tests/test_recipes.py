@@ -15,7 +15,7 @@ from benchmark_copies import nuswide as nuswide
 from benchmark_copies import voc2012 as voc2012
 from tacit import cli
 from tacit.config import Config, load_recipe, resolve
-from tacit.data import load_splits
+from tacit.data.splits import load_splits
 from tacit.methods import METHODS, build_method
 from tacit.models import MODELS
 from tacit.teachers import save_scores

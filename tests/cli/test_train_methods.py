@@ -17,8 +17,8 @@ from tacit.cli import run
 from tacit.cli.progress import ProgressReporter
 from tacit.config import resolve
 from tacit.methods import METHODS
+from tacit.runs.build import read_splits
 from tacit.teachers import save_scores
-from tacit.training.run import read_splits
 
 DATA = ("data.options.images=60", "data.options.test_images=16", "data.options.size=24")
 SETTINGS = (*DATA, "model.size=24", "phases.batch=16", "phases.epochs=2", "run.device=cpu")

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tacit.data.transforms import VIEWS
 from tacit.errors import UsageError
+from tacit.images.views import VIEWS
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
-from tacit.methods.base import Labels, Learner
+from tacit.methods.base import Labels
 from tacit.models import build_model
 from tacit.types import Annotations, Batch, Clock, Step
 

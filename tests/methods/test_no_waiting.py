@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from active_methods import ACTIVE
 from tacit.evaluation.diagnostics import Diagnostics
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
-from tacit.methods.base import Learner
 from tacit.models import build_model
 from tacit.training.meter import Meter
 from tacit.types import Annotations, Batch, Clock

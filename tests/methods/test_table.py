@@ -11,8 +11,9 @@ import pytest
 from torch import nn
 
 from tacit.errors import UsageError
+from tacit.learner import Learner
 from tacit.methods import METHODS, Entry, build_method, hyperparameters, method_class
-from tacit.methods.base import Learner, Method
+from tacit.methods.base import Method
 from tacit.types import Batch, Clock, Step
 from toys import ScriptedModel, make_batch
 

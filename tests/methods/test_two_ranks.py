@@ -17,8 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from active_methods import ACTIVE
 from ranks import reports_of_ranks
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
-from tacit.methods.base import Learner
 from tacit.models.base import Purpose
 from tacit.models.cam_head import CamModel
 from tacit.types import Annotations, Batch, Clock

@@ -12,7 +12,8 @@ from torch import nn
 
 from tacit.config import Phase
 from tacit.errors import UsageError
-from tacit.methods.base import Learner, Method
+from tacit.learner import Learner
+from tacit.methods.base import Method
 from tacit.models import build_model
 from tacit.training.optim import build_optimiser, frozen_parts
 

@@ -23,9 +23,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
     "observe": ("tacit.cli.observe:observe", "Draw observed labels from full ones."),
     "teach": ("tacit.cli.teach:teach", "Score the training pictures with a teacher, once."),
-    "methods": ("tacit.cli.tables:methods", "List the methods, or explain one."),
-    "models": ("tacit.cli.tables:models", "List the models and the trunks they stand on."),
-    "datasets": ("tacit.cli.tables:datasets", "List the data sets."),
+    "methods": ("tacit.cli.lists:methods", "List the methods, or explain one."),
+    "models": ("tacit.cli.lists:models", "List the models and the trunks they stand on."),
+    "datasets": ("tacit.cli.lists:datasets", "List the data sets."),
     "info": ("tacit.cli.info:info", "Show versions, devices and what they can do."),
 }
 

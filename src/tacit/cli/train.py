@@ -83,7 +83,7 @@ def train(
             raise UsageError(
                 "A resumed run keeps its configuration; give --out and nothing else beside it."
             )
-        from tacit.training.run import open_run
+        from tacit.runs.folder import open_run
 
         config = open_run(out)
     else:
@@ -102,7 +102,7 @@ def _name_folder(config: Config) -> Path:
 
 
 def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
-    from tacit.training.processes import together
+    from tacit.training.parallel import together
 
     with together():
         return _train(config, folder, resume, json)
@@ -111,11 +111,12 @@ def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
 def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
     console = stderr()
     with console.status("reading the data and building the model"):
+        from tacit.runs.build import read_splits
+        from tacit.runs.folder import Log
         from tacit.training import run
         from tacit.training.interrupts import Interrupted
-        from tacit.training.report import Log
 
-        splits = run.read_splits(config)
+        splits = read_splits(config)
     described = splits.train.describe()
     tell(
         " · ".join(

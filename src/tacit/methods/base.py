@@ -12,8 +12,6 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
-from tacit.chunks import Chunked
-from tacit.together import Together
 from tacit.types import Annotations, Batch, Clock, Step
 
 Labels = Literal["observed", "full", "true_negatives"]
@@ -82,28 +80,3 @@ def undecayed(method: Method) -> list[nn.Parameter]:
     """Return the parameters of a method that weight decay leaves alone."""
     named = dict(method.named_parameters())
     return [named[name] for name in method.without_decay if name in named]
-
-
-class Learner(nn.Module):
-    """Model and method as one module, so that one forward is one whole training step.
-
-    Whatever wraps a module (parallel training, precision, checkpoints, optimisers) wraps this
-    one, and a method with parameters of its own needs nothing special.
-    """
-
-    def __init__(self, model: nn.Module, method: Method) -> None:
-        super().__init__()
-        self.model = model
-        self.method = method
-        self.parts = 1
-        """Parts in which the model sees a batch; the method always sees the whole."""
-        self.together = False
-        """Whether the model's trunk reads all views of a batch in one go."""
-
-    def forward(self, batch: Batch, clock: Clock) -> Step:
-        model = self.model
-        if self.parts > 1:
-            model = Chunked(model, self.parts)
-        elif self.together and len(batch.views) > 1:
-            model = Together(model, batch.views)
-        return self.method.step(model, batch, clock)

@@ -8,11 +8,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision
 from tacit.methods.base import Method
 from tacit.methods.checks import one_of, whole, within
-from tacit.ops import global_mean, sum_over_ranks, world_size
-from tacit.priors import ExpectedPositives
+from tacit.methods.parts.priors import ExpectedPositives
+from tacit.methods.parts.statistics import global_mean
 from tacit.types import Annotations, Batch, Clock, Step
 
 # How well most classes must be told apart before priors are used; 1 is perfectly.
@@ -62,7 +63,7 @@ class ClassPriorRisk(Method):
     After Liu et al., "Can Class-Priors Help Single-Positive Multi-Label Learning?", 2023
     ("CRISP"), the risk of their equation 7. The term on logits that they add in equation 8 is not
     here, and so this is not a reproduction. After each epoch the prior of every class is estimated
-    anew, see `tacit.priors.estimate_priors`.
+    anew, see `tacit.methods.parts.priors.estimate_priors`.
 
     The risk takes over from assumed negatives when the scores tell most classes apart, and at the
     latest in the middle of a phase: before, its priors are guesses and its gradient vanishes.

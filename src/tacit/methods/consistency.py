@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from tacit.distributed import gather_rows
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
 from tacit.methods.base import Method
 from tacit.methods.checks import whole, within
-from tacit.ops import Queue, gather_rows, masked_mean
+from tacit.methods.parts.statistics import Queue, masked_mean
 from tacit.types import Batch, Clock, Step
 
 

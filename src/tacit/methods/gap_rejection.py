@@ -9,20 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tacit.cam import Normalisation, keep_salient
+from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
 from tacit.methods.base import Method
 from tacit.methods.checks import one_of, switch, whole, within
-from tacit.ops import (
-    ExponentialAverage,
-    batch_statistics_only,
-    evaluating,
-    largest_of,
-    masked_mean,
-    sum_over_ranks,
-    world_size,
-)
-from tacit.priors import ExpectedPositives
+from tacit.methods.parts.cam import Normalisation, keep_salient
+from tacit.methods.parts.priors import ExpectedPositives
+from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
+from tacit.modes import batch_statistics_only, evaluating
 from tacit.types import Annotations, Batch, Clock, Step
 
 GapMode = Literal["update", "train", "evaluation"]
@@ -52,14 +46,14 @@ class Ignore(Method):
         gap_threshold: Require the gap to exceed that of known positives.
         average_threshold: Require the logit to exceed the running average of its class.
         cap: Reject no more cells of a batch than positives are probably missing there, those with
-            the largest gaps, see `tacit.priors`.
+            the largest gaps, see `tacit.methods.parts.priors`.
         strong_view: Learn from a strong view beside the weak one; off, both are the weak view.
         reject_weight: Weight of the rejecting loss.
         spbc_weight: Weight of the known positives on the weak view; 0 switches the term off.
         consistency_weight: Weight of the agreement of both views; 0 switches the term off.
         consistency_gradient: Whether agreement moves both branches or the strong one alone.
         cam_threshold: Scaled activation above which a pixel stays visible.
-        cam_normalisation: How maps are scaled, see `tacit.cam.normalise`.
+        cam_normalisation: How maps are scaled, see `tacit.methods.parts.cam.normalise`.
         cam_relu: Drop negative activation first.
         mask_fill: What hidden pixels become.
         gap_mode: How the masked picture is read. ``update``: in training mode, remembered by batch

@@ -11,11 +11,12 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from tacit.distributed import gather_rows, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
 from tacit.methods.base import Method
 from tacit.methods.checks import one_of, switch, within
-from tacit.ops import gather_rows, largest, world_size
-from tacit.tables import LabelTable
+from tacit.methods.parts.label_table import LabelTable
+from tacit.methods.parts.statistics import largest
 from tacit.types import Annotations, Batch, Clock, Step
 
 Record = Literal["inclusive", "strict", "never"]

@@ -12,7 +12,7 @@ from tacit.errors import UsageError
 from tacit.losses import assumed_negative, entropy, full_precision, smoothed
 from tacit.methods.base import Labels, Method
 from tacit.methods.checks import one_of, switch, within
-from tacit.ops import masked_mean
+from tacit.methods.parts.statistics import masked_mean
 from tacit.types import Annotations, Batch, Clock, Step
 
 RELEASED: Mapping[str, Mapping[str, Any]] = {"released": {"epsilon": 1e-5}}

@@ -16,7 +16,7 @@ from tacit.losses import (
 )
 from tacit.methods.base import Method
 from tacit.methods.checks import whole, within
-from tacit.tables import LabelTable
+from tacit.methods.parts.label_table import LabelTable
 from tacit.types import Annotations, Batch, Clock, Step
 
 ROWS_AT_ONCE = 65_536

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
 from tacit.methods.base import Method
 from tacit.methods.checks import one_of, within
-from tacit.ops import global_mean
-from tacit.priors import ExpectedPositives
-from tacit.tables import LabelTable
+from tacit.methods.parts.label_table import LabelTable
+from tacit.methods.parts.priors import ExpectedPositives
+from tacit.methods.parts.statistics import global_mean
 from tacit.types import Annotations, Batch, Clock, Step
 
 # Where estimates start: unknown cells at random between these probabilities, known ones almost

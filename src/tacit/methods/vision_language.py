@@ -22,10 +22,10 @@ from tacit.losses import (
 )
 from tacit.methods.base import Method
 from tacit.methods.checks import within
+from tacit.methods.parts.label_table import LabelTable
+from tacit.methods.parts.priors import ExpectedPositives
+from tacit.methods.parts.statistics import global_mean
 from tacit.methods.robust_losses import GeneralisedRobust
-from tacit.ops import global_mean
-from tacit.priors import ExpectedPositives
-from tacit.tables import LabelTable
 from tacit.teachers import check_scores, read_scores
 from tacit.types import Annotations, Batch, Clock, Step
 

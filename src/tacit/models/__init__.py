@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import UsageError, unknown_name
-from tacit.models.families import FAMILIES as FAMILIES  # trunks that tests cover
+from tacit.models.trunks.families import FAMILIES as FAMILIES
 
 if TYPE_CHECKING:
     from tacit.models.base import Model
@@ -98,9 +98,9 @@ def build_model(
         embedding_dim: Length of the embedding of each class, 0 for none.
         options: Whatever else the model can be told, see `model_options`.
     """
-    from tacit.models.backbones import build_trunk
     from tacit.models.base import IMAGENET_MEAN, IMAGENET_STD, Purpose
     from tacit.models.options import check_options, share_options
+    from tacit.models.trunks.build import build_trunk
 
     cls = model_class(name)
     told = share_options(name, cls, boost, embedding_dim) | check_options(name, cls, options or {})

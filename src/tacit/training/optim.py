@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from tacit.config import Phase
 from tacit.errors import UsageError
-from tacit.methods.base import Learner, Method, undecayed
+from tacit.learner import Learner
+from tacit.methods.base import Method, undecayed
 from tacit.training.sharding import divided_names
 
 

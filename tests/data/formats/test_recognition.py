@@ -10,7 +10,7 @@ import pytest
 
 from data.formats.examples import CLASSES, EXAMPLES, SHOWN
 from tacit.data.formats import FORMATS, read_listing, recognise, write_listing
-from tacit.data.own import load
+from tacit.data.load import load
 from tacit.errors import DataError, UsageError
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "data.md"

@@ -45,7 +45,9 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "prepared": Format("A folder that `tacit prepare` or `tacit observe` wrote", "prepared"),
-    "table": Format("CSV, TSV, Parquet, Arrow or JSON lines, a row for each image", "table", True),
+    "table": Format(
+        "CSV, TSV, Parquet, Arrow or JSON lines, a row for each image", "table.read", True
+    ),
     "imagefolder": Format("Hugging Face's imagefolder with metadata files", "imagefolder", True),
     "coco_json": Format("COCO's JSON, or a folder with a file for each part", "coco_json", True),
     "voc_xml": Format("PASCAL VOC's folders with Annotations/*.xml", "voc_xml"),

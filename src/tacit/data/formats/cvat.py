@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tacit.data.formats.assemble import Cells, assemble, place_names
-from tacit.data.formats.documents import numbers
-from tacit.data.formats.markup import names_at_the_beginning, walk
-from tacit.data.formats.objects import Objects
+from tacit.data.formats.shared.assemble import Cells, assemble, place_names
+from tacit.data.formats.shared.json_files import numbers
+from tacit.data.formats.shared.objects import Objects
+from tacit.data.formats.shared.xml_files import names_at_the_beginning, walk
 from tacit.data.listing import Absent, Listing
 from tacit.errors import DataError
 

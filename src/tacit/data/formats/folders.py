@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tacit.data.formats.assemble import Cells, assemble
-from tacit.data.formats.objects import Objects
-from tacit.data.formats.part_names import is_part
-from tacit.data.formats.tree import folders_in, has_pictures, is_picture, picture_files
-from tacit.data.formats.writing import (
+from tacit.data.formats.shared.assemble import Cells, assemble
+from tacit.data.formats.shared.folders import folders_in, has_pictures, is_picture, picture_files
+from tacit.data.formats.shared.objects import Objects
+from tacit.data.formats.shared.writing import (
     Pictures,
     bring_picture,
     file_name,
@@ -24,6 +23,7 @@ from tacit.data.formats.writing import (
     write_classes,
 )
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError, UsageError
 
 TABLES = ("csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "feather", "json", "xml", "yaml")

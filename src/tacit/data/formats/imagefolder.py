@@ -11,13 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tacit.data.formats.arrow import read_table
-from tacit.data.formats.assemble import Cells
-from tacit.data.formats.part_names import is_part
-from tacit.data.formats.table import Told, read_rows
-from tacit.data.formats.table_rows import list_rows, says_negatives, write_jsonl
-from tacit.data.formats.tree import folders_in
-from tacit.data.formats.writing import (
+from tacit.data.formats.shared.assemble import Cells
+from tacit.data.formats.shared.folders import folders_in
+from tacit.data.formats.shared.writing import (
     Pictures,
     bring_picture,
     file_name,
@@ -26,7 +22,11 @@ from tacit.data.formats.writing import (
     whole_folder,
     write_classes,
 )
+from tacit.data.formats.table.files import read_table
+from tacit.data.formats.table.read import Told, read_rows
+from tacit.data.formats.table.write import list_rows, says_negatives, write_jsonl
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError, UsageError
 
 FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")

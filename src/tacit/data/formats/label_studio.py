@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tacit.data.formats.assemble import Cells, assemble, find_folder, place_names
-from tacit.data.formats.documents import numbers, outline, read_json, words
-from tacit.data.formats.objects import Objects
-from tacit.data.formats.tree import is_picture
+from tacit.data.formats.shared.assemble import Cells, assemble, find_folder, place_names
+from tacit.data.formats.shared.folders import is_picture
+from tacit.data.formats.shared.json_files import numbers, outline, read_json, words
+from tacit.data.formats.shared.objects import Objects
 from tacit.data.listing import Absent, Listing
 from tacit.errors import DataError
 

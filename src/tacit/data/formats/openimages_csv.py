@@ -15,11 +15,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from tacit.data.formats.arrow import first_line
-from tacit.data.formats.assemble import Cells, assemble, find_folder
-from tacit.data.formats.documents import read_text
-from tacit.data.formats.part_names import is_part
-from tacit.data.formats.writing import (
+from tacit.data.formats.shared.assemble import Cells, assemble, find_folder
+from tacit.data.formats.shared.json_files import read_text
+from tacit.data.formats.shared.writing import (
     file_name,
     left_out,
     named_rows,
@@ -29,7 +27,9 @@ from tacit.data.formats.writing import (
     whole_folder,
     write_classes,
 )
+from tacit.data.formats.table.files import first_line
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError
 from tacit.files import write_atomically
 

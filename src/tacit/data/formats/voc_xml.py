@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tacit.data.formats.assemble import Cells, assemble, place_names
-from tacit.data.formats.documents import numbers, read_lines
-from tacit.data.formats.markup import walk
-from tacit.data.formats.objects import Objects
-from tacit.data.formats.part_names import is_part
+from tacit.data.formats.shared.assemble import Cells, assemble, place_names
+from tacit.data.formats.shared.json_files import numbers, read_lines
+from tacit.data.formats.shared.objects import Objects
+from tacit.data.formats.shared.xml_files import walk
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError, UsageError
 
 FOLDER, SETS = "Annotations", Path("ImageSets", "Main")

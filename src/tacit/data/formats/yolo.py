@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-from tacit.data.formats.assemble import Cells, assemble
-from tacit.data.formats.documents import numbers, read_head, read_lines, read_text
-from tacit.data.formats.objects import Objects
-from tacit.data.formats.part_names import is_part
-from tacit.data.formats.tree import picture_files
+from tacit.data.formats.shared.assemble import Cells, assemble
+from tacit.data.formats.shared.folders import picture_files
+from tacit.data.formats.shared.json_files import numbers, read_head, read_lines, read_text
+from tacit.data.formats.shared.objects import Objects
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError
 
 FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")

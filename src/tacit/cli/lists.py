@@ -1,0 +1,189 @@
+"""`tacit methods`, `tacit models` and `tacit datasets`: what there is to choose from."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+import tacit
+from tacit.cli.output import print_json, print_table, stdout
+
+Json = Annotated[bool, Parameter(negative=(), help="Print the list as JSON.")]
+
+
+def methods(name: str | None = None, /, *, json: Json = False) -> None:
+    """List the methods, or explain one.
+
+    Parameters
+    ----------
+    name
+        A method to explain with all its hyperparameters.
+    """
+    from tacit.methods import METHODS
+
+    if json:
+        names = [name] if name else list(METHODS)
+        print_json([_describe(each) for each in names])
+    elif name:
+        _explain(name)
+    else:
+        from tacit.methods import Entry
+
+        rows = [
+            (each, entry.title, f"{entry.venue} {entry.year}", entry.paper)
+            for each, entry in METHODS.items()
+            if isinstance(entry, Entry)
+        ]
+        print_table(("name", "method", "venue", "paper"), rows)
+
+
+def _describe(name: str) -> dict[str, Any]:
+    from tacit.methods import METHODS, Entry, build_method, hyperparameters, method_class
+
+    cls = method_class(name)
+    entry = METHODS[name]
+    listed = entry if isinstance(entry, Entry) else None
+    return {
+        "name": name,
+        "title": listed.title if listed else cls.__name__,
+        "paper": listed.paper if listed else None,
+        "year": listed.year if listed else None,
+        "venue": listed.venue if listed else None,
+        "views": list(build_method(name).views),
+        "labels": cls.labels,
+        "keeps_table": cls.keeps_table,
+        "hyperparameters": hyperparameters(name),
+        "presets": {preset: dict(values) for preset, values in cls.presets.items()},
+    }
+
+
+def _explain(name: str) -> None:
+    described = _describe(name)
+    console = stdout()
+    console.print(f"{name}: {described['title']}", style="bold", markup=False)
+    if described["paper"]:
+        venue = f"{described['venue']} {described['year']}"
+        console.print(f"{described['paper']}, {venue}", markup=False)
+    console.print()
+    _print_section(name)
+    console.print()
+    values = described["hyperparameters"]
+    presets = described["presets"]
+    if values:
+        rows = [
+            (
+                key,
+                str(default),
+                *(str(preset[key]) if key in preset else "" for preset in presets.values()),
+            )
+            for key, default in values.items()
+        ]
+        print_table(("hyperparameter", "default", *presets), rows)
+
+
+def _print_section(name: str) -> None:
+    """Print what the documentation says, or, for a method from outside, what its class does."""
+    from rich.markdown import Markdown
+
+    from tacit.methods import method_class
+
+    text = section(name)
+    if text is None:
+        stdout().print(inspect.getdoc(method_class(name)), markup=False)
+    elif stdout().is_terminal:
+        stdout().print(Markdown(text))
+    else:  # a pipe gets the source, which programs can search
+        print(text)
+
+
+def models(name: str | None = None, /, *, json: Json = False) -> None:
+    """List the models and the trunks they stand on, or explain one model.
+
+    Parameters
+    ----------
+    name
+        A model to explain with all its options.
+    """
+    from tacit.models import FAMILIES, MODELS, Entry
+
+    titles = {
+        each: entry.title if isinstance(entry, Entry) else entry.__name__
+        for each, entry in MODELS.items()
+    }
+    if name:
+        _explain_model(name, titles, json)
+    elif json:
+        trunks = {trunk: family._asdict() for trunk, family in FAMILIES.items()}
+        print_json([{"name": e, "title": title, "trunks": trunks} for e, title in titles.items()])
+    else:
+        print_table(("model", "what it is"), list(titles.items()))
+        stdout().print()
+        rows = [
+            (trunk, family.title, family.maps, family.sizes) for trunk, family in FAMILIES.items()
+        ]
+        print_table(("trunk, for example", "family", "its map", "sizes in pixels"), rows)
+        stdout().print("Any other timm network with spatial maps works as a trunk, too.")
+
+
+def _explain_model(name: str, titles: dict[str, str], json: bool) -> None:
+    from tacit.models import FAMILIES, model_class, model_options
+
+    text, options = inspect.getdoc(model_class(name)), model_options(name)
+    if json:
+        trunks = {trunk: family._asdict() for trunk, family in FAMILIES.items()}
+        title = {"name": name, "title": titles[name]}
+        print_json([{**title, "trunks": trunks, "options": options}])
+        return
+    stdout().print(f"{name}: {titles[name]}\n", style="bold", markup=False)
+    stdout().print(f"{text}\n", markup=False)
+    print_table(("option", "default"), [(key, str(value)) for key, value in options.items()])
+
+
+def datasets(*, json: Json = False) -> None:
+    """List the data sets, the benchmarks that can be prepared, and the formats of labels."""
+    from tacit.benchmarks import BENCHMARKS
+    from tacit.data import SOURCES
+    from tacit.data.formats import FORMATS
+
+    tables = {"data set": SOURCES, "benchmark": BENCHMARKS, "format": FORMATS}
+    if json:
+        print_json(
+            [
+                {"name": name, "kind": kind, "title": entry.title}
+                for kind, table in tables.items()
+                for name, entry in table.items()  # type: ignore[attr-defined]
+            ]
+        )
+        return
+    headings = {
+        "data set": "ready to train on",
+        "benchmark": "after tacit prepare NAME --root FOLDER",
+        "format": "labels of your own, as --data PATH",
+    }
+    for kind, table in tables.items():
+        rows = [(name, entry.title) for name, entry in table.items()]  # type: ignore[attr-defined]
+        print_table((kind, headings[kind]), rows)
+        stdout().print()
+
+
+PACKAGE = Path(tacit.__file__).parent
+
+
+# In an installed package the pages lie inside it, in a checkout where they are written.
+FOLDERS = (PACKAGE / "handbook", PACKAGE.parents[1] / "docs" / "methods")
+
+
+def section(name: str) -> str | None:
+    """Return the section about a method as Markdown, or None where there is none."""
+    heading = f"## `{name}`"
+    for page in (page for folder in FOLDERS for page in sorted(folder.glob("*.md"))):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        if heading not in lines:
+            continue
+        start = lines.index(heading)
+        later = (n for n, line in enumerate(lines) if n > start and line.startswith("## "))
+        return "\n".join(lines[start : next(later, len(lines))]).rstrip()
+    return None
