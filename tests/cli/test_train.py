@@ -98,6 +98,18 @@ def test_a_recipe_trains(call: Call, recipe: Path) -> None:
     assert (record["data"]["images"], record["config"]["method"]["name"]) == (96, "an")
 
 
+def test_a_recipe_of_several_is_asked_for_a_method_and_a_model(call: Call) -> None:
+    Path("several.toml").write_text(
+        "[methods.an]\n[methods.late]\nname = 'ignore'\n[models.query2label]\nsize = 64\n"
+    )
+    asked = call("train", "several.toml", "--dry-run")
+    assert asked.status == 2 and "with --method: an, late." in asked.err
+    shown = call(
+        "train", "several.toml", "--method=late", "--model=query2label", "--dry-run"
+    ).json()
+    assert (shown["method"]["name"], shown["model"]["size"]) == ("ignore", 64)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

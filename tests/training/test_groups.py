@@ -146,6 +146,20 @@ def test_statistics_alone_may_stand_still() -> None:
     assert all(torch.equal(value, before[name]) for name, value in learner.model.named_buffers())
 
 
+def test_batch_normalisation_may_be_constant() -> None:
+    learner = make_learner("resnet18").train()
+    phase = Phase(freeze=("batch_norm", "batch_norm_affine"))
+    for part in frozen_parts(learner, phase):
+        part.eval()
+    build_optimiser(learner, phase)
+    still = {name for name, p in learner.named_parameters() if not p.requires_grad}
+    norms = [n for n, part in learner.named_modules() if isinstance(part, nn.BatchNorm2d)]
+    assert still == {f"{norm}.{kind}" for norm in norms for kind in ("weight", "bias")}
+    assert len(still) == 40
+    # The one without the other leaves statistics as they always were.
+    assert not frozen_parts(learner, Phase(freeze=("batch_norm_affine",)))
+
+
 def test_the_projection_is_frozen_where_there_is_one() -> None:
     learner = make_learner("tiny", embedding_dim=4)
     build_optimiser(learner, Phase(freeze=("projection",)))

@@ -20,6 +20,7 @@ def train(
     out: Path | None = None,
     data: str | None = None,
     method: str | None = None,
+    model: str | None = None,
     trunk: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
@@ -36,13 +37,16 @@ def train(
     Parameters
     ----------
     recipe
-        A TOML file. What it leaves out keeps its default; flags come after it.
+        A TOML file. What it leaves out keeps its default; flags come after it. It may hold
+        several methods and models, of which --method and --model choose.
     out
         The run folder, new or empty.
     data
         Data set, see `tacit datasets`, or the path of labels of your own.
     method
-        Method, see `tacit methods`.
+        Method, see `tacit methods`, or the name of its table in the recipe.
+    model
+        Model, see `tacit models`, or the name of its table in the recipe.
     trunk
         tiny, or any timm network with spatial maps.
     epochs
@@ -65,6 +69,7 @@ def train(
     flags = {
         "data.name": data,
         "method.name": method,
+        "model.name": model,
         "model.trunk": trunk,
         "phases.epochs": epochs,
         "run.seed": seed,
@@ -88,11 +93,12 @@ def train(
 
         print_json(complete(config).model_dump(mode="json"))
         return 0
-    folder = (
-        out
-        or Path("runs") / f"{Path(config.data.name).stem}-{config.method.name}-{config.run.seed}"
-    )
-    return _run(config, folder, resume, json)
+    return _run(config, out or _name_folder(config), resume, json)
+
+
+def _name_folder(config: Config) -> Path:
+    name = f"{Path(config.data.name).stem}-{config.method.name}-{config.run.seed}"
+    return Path("runs") / name
 
 
 def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
