@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
+from tacit.registry import short_name
 
 
 def train(
@@ -42,7 +43,7 @@ def train(
     data
         Data set, see `tacit datasets`, or the path of labels of your own.
     method
-        Method, see `tacit methods`.
+        Method, see `tacit methods`, or of your own: file.py:Class or package.module:Class.
     trunk
         tiny, or any timm network with spatial maps.
     epochs
@@ -80,7 +81,7 @@ def train(
             )
         from tacit.training.run import open_run
 
-        config = open_run(out)
+        config = open_run(out, resume=True)
     else:
         config = resolve(recipe, (*given, *settings))
     if dry_run:
@@ -90,7 +91,8 @@ def train(
         return 0
     folder = (
         out
-        or Path("runs") / f"{Path(config.data.name).stem}-{config.method.name}-{config.run.seed}"
+        or Path("runs")
+        / f"{Path(config.data.name).stem}-{short_name(config.method.name)}-{config.run.seed}"
     )
     return _run(config, folder, resume, json)
 
@@ -141,7 +143,7 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
         ("method", "test mAP", "OF1", "CF1", "best epoch", "chosen on"),
         [
             (
-                record["config"]["method"]["name"],
+                short_name(record["config"]["method"]["name"]),
                 f"{result['map']:.2f}",
                 f"{result['of1']:.2f}",
                 f"{result['cf1']:.2f}",

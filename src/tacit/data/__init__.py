@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tacit.errors import DataError, unknown_name
+from tacit.registry import Row, check_options, find
 
 if TYPE_CHECKING:
     from tacit.data.source import Source
@@ -17,33 +17,11 @@ if TYPE_CHECKING:
 Kind = Literal["observed", "full", "true_negatives"]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One row: what a data set is and how its training and test parts are read."""
-
-    title: str
-    load: Callable[..., tuple[Source, Source]]
-
-
-def _read(
-    name: str, load: Callable[..., tuple[Source, Source]], options: dict[str, Any]
-) -> tuple[Source, Source]:
-    """Call a reader whose options came from a recipe and may be misspelt."""
-    known = inspect.signature(load).parameters
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of data set '{name}'", option, known)
-    return load(**options)
-
-
-def _scenes(**options: Any) -> tuple[Source, Source]:
-    from tacit.data.scenes import load_scenes
-
-    return _read("scenes", load_scenes, options)
-
-
-SOURCES: dict[str, Entry] = {
-    "scenes": Entry("Generated pictures of 12 classes, nothing to download", _scenes),
+# A row stands for a function that returns the training and the test part.
+SOURCES: dict[str, Row | Callable[..., tuple[Source, Source]]] = {
+    "scenes": Row(
+        "tacit.data.scenes:load_scenes", "Generated pictures of 12 classes, nothing to download"
+    ),
 }
 
 
@@ -142,7 +120,9 @@ def check_data_name(name: str) -> None:
 def _read_parts(name: str, options: dict[str, Any]) -> Parts:
     check_data_name(name)
     if name in SOURCES:
-        train, test = SOURCES[name].load(**options)
+        load = find("data set", name, SOURCES)
+        check_options(f"data set '{name}'", options, load)
+        train, test = load(**options)
         return Parts(train, test=test)
     from tacit.data.own import read_parts
 

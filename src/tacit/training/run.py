@@ -21,10 +21,11 @@ from tacit.errors import DataError, UsageError, unknown_name
 from tacit.evaluation.evaluate import predict, score
 from tacit.files import write_text
 from tacit.methods import build_method, method_class
-from tacit.methods.base import Learner
+from tacit.methods.base import Labels, Learner
 from tacit.models import build_model, check_model_name
 from tacit.models.artefact import load_model, read_config
 from tacit.ops import own_share
+from tacit.registry import full_name, is_place, require_trust, short_name
 from tacit.training.computing import check_computing
 from tacit.training.features import check_features
 from tacit.training.feeds import EVALUATION_BATCH
@@ -89,7 +90,33 @@ def complete(config: Config) -> Config:
     check_computing(config, method)
     said = config.model.model_fields_set
     asked = {key: value for key, value in method.model_options.items() if key not in said}
-    return config.model_copy(update={"model": config.model.model_copy(update=asked)})
+    completed = config.model_copy(update={"model": config.model.model_copy(update=asked)})
+    return _with_full_names(completed, method.labels)
+
+
+def _with_full_names(config: Config, labels: Labels) -> Config:
+    """Write places of a user's own code so that they are found again from any folder.
+
+    With the labels that such a method is meant for, who scores the run later needs no method.
+    """
+    data: dict[str, Any] = {}
+    if is_place(config.method.name):
+        data["labels"] = config.data.labels or labels
+    if is_place(str(config.data.options.get("format", ""))):
+        reader = full_name(str(config.data.options["format"]))
+        data["options"] = {**config.data.options, "format": reader}
+    changes = {
+        "data": data,
+        "model": {"name": full_name(config.model.name)} if is_place(config.model.name) else {},
+        "method": {"name": full_name(config.method.name)} if is_place(config.method.name) else {},
+    }
+    return config.model_copy(
+        update={
+            table: getattr(config, table).model_copy(update=changed)
+            for table, changed in changes.items()
+            if changed
+        }
+    )
 
 
 def build_learner(config: Config, splits: Splits) -> Learner:
@@ -154,7 +181,7 @@ def _train(
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
     part_randomly(config.run.seed)
-    reporter.start_run(title or config.method.name)
+    reporter.start_run(title or short_name(config.method.name))
     trainer = Trainer(learner, splits, config, folder, device, reporter)
     wait_for_all()  # nobody writes before everybody has looked
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,16 +245,27 @@ def _same_data(folder: Path, splits: Splits) -> None:
         )
 
 
-def open_run(folder: Path) -> Config:
-    """Read the configuration of a run folder."""
+def open_run(folder: Path, resume: bool = False) -> Config:
+    """Read the configuration of a run folder.
+
+    Args:
+        folder: The run folder.
+        resume: Whether it is to be trained on, with its method. Who only scores a run does not
+            mean to run code that it names, such as a reader of one's own.
+    """
     path = folder / "run.json"
     if not path.is_file():
         raise DataError(f"There is no run in {folder} (run.json is missing).")
     try:
-        return Config.model_validate(json.loads(path.read_text(encoding="utf-8"))["config"])
+        config = Config.model_validate(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (ValueError, KeyError, TypeError) as error:  # no JSON, or no configuration of ours
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} does not hold the configuration of a run: {reason}.") from error
+    if not resume:
+        require_trust("format", str(config.data.options.get("format", "")), path)
+        if config.data.labels is None:  # which then only the method's class can say
+            require_trust("method", config.method.name, path)
+    return config
 
 
 def versions() -> dict[str, str]:
