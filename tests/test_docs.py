@@ -1,7 +1,8 @@
 """Whatever the documentation says can be run, and runs; whatever it names exists.
 
 The blocks of a page are run in order, in one empty folder and one namespace. ``python`` blocks are
-executed. Of ``console`` blocks the lines beginning with ``$ tacit`` are run, and output shown below
+executed; one that begins with a comment like ``# mine.py`` is written to that file as well. Of
+``console`` blocks the lines beginning with ``$ tacit`` are run, and output shown below
 them must come, with ``…`` standing for anything. ``toml`` blocks must be recipes; one that begins
 with a comment like ``# mine.toml`` is written to that file for the blocks after it.
 
@@ -149,6 +150,8 @@ def test_blocks_run(page: Path, workshop: Path, capsys: pytest.CaptureFixture[st
         if block.skip:
             continue
         if block.language == "python":
+            if named := re.match(r"# (\S+\.py)\n", block.text):
+                (workshop / named[1]).write_text(block.text, encoding="utf-8")
             # Empty lines before it make line numbers in tracebacks those of the page.
             code = compile(
                 "\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True
