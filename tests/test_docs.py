@@ -1,7 +1,8 @@
 """Whatever the documentation says can be run, and runs; whatever it names exists.
 
 The blocks of a page are run in order, in one empty folder and one namespace. ``python`` blocks are
-executed. Of ``console`` blocks the lines beginning with ``$ tacit`` are run, and output shown below
+executed; one that begins with a comment like ``# mine.py`` is written to that file as well. Of
+``console`` blocks the lines beginning with ``$ tacit`` are run, and output shown below
 them must come, with ``…`` standing for anything. ``toml`` blocks must be recipes; one that begins
 with a comment like ``# mine.toml`` is written to that file for the blocks after it.
 
@@ -27,6 +28,14 @@ import pytest
 import torch
 from pydantic import BaseModel
 
+from support.methods import (
+    labels_for,
+    method_page,
+    method_section,
+    names_suspects,
+    needed_options,
+    summary,
+)
 from tacit import cli
 from tacit.config import Config, MethodConfig, Phase, load_recipe, parse_setting, resolve
 from tacit.data.scenes.drawing import CLASSES, compose
@@ -142,6 +151,8 @@ def test_blocks_run(page: Path, workshop: Path, capsys: pytest.CaptureFixture[st
         if block.skip:
             continue
         if block.language == "python":
+            if named := re.match(r"# (\S+\.py)\n", block.text):
+                (workshop / named[1]).write_text(block.text, encoding="utf-8")
             # Empty lines before it make line numbers in tracebacks those of the page.
             code = compile(
                 "\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True
@@ -264,29 +275,6 @@ def test_every_configuration_key_is_explained() -> None:
         assert (field.description or "").lower() in meaning, f"{key} means: {field.description}"
 
 
-def method_page(name: str) -> Path:
-    """Return the only page that has a section on a method."""
-    pages = [
-        page
-        for page in (ROOT / "docs" / "methods").glob("*.md")
-        if re.search(rf"^## `{name}`$", page.read_text(encoding="utf-8"), flags=re.M)
-    ]
-    assert len(pages) == 1, f"{name} has {len(pages)} sections"
-    return pages[0]
-
-
-def method_section(name: str) -> str:
-    """Return the section, which is headed by the name alone and so has the name for an anchor."""
-    parts = re.split(r"^## (.+)$", method_page(name).read_text(encoding="utf-8"), flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))[f"`{name}`"]
-
-
-def summary(name: str) -> dict[str, str]:
-    """Return what the head of a section says about suspects and state."""
-    head = method_section(name).split("\n### ")[0]
-    return dict(re.findall(r"^- \*\*(\w+):\*\* (.+)$", head, flags=re.M))
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_its_section(name: str) -> None:
     section = method_section(name)
@@ -301,18 +289,29 @@ def test_every_section_is_of_a_method() -> None:
         assert set(re.findall(r"^## `(\w+)`$", text, flags=re.M)) <= set(METHODS), page
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_table_of_methods_is_true(name: str) -> None:
+def rows_of_methods() -> dict[str, tuple[str, str]]:
+    """Return the rows of the table of methods: where each leads, and what its cells say."""
     index = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[`(\w+)`\]\(([^)]+)\) \| (.+) \|$", index, flags=re.M)
-    assert sorted(row[0] for row in rows) == sorted(METHODS)
-    _, link, cells = next(row for row in rows if row[0] == name)
+    assert len({name for name, *_ in rows}) == len(rows), "a method has two rows"
+    return {name: (link, cells) for name, link, cells in rows}
+
+
+def test_the_table_of_methods_has_no_row_too_many() -> None:
+    assert not rows_of_methods().keys() - METHODS.keys()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_row_of_a_method_is_true(name: str) -> None:
+    rows = rows_of_methods()
+    assert name in rows, f"docs/methods.md has no row for {name}"
+    link, cells = rows[name]
     assert link == f"methods/{method_page(name).name}#{name}"
     _, _, labels, views, suspects, state = (cell.strip() for cell in cells.split(" |"))
     cls, told = method_class(name), summary(name)
     assert labels.replace(" ", "_") == cls.labels
     assert tuple(views.split(", ")) == build_method(name).views
-    assert bool(suspects) == (not told["Suspects"].startswith("none."))
+    assert bool(suspects) == names_suspects(name)
     assert bool(state) == (not told["State"].startswith("none"))
     assert ("table" in state) == told["State"].startswith("a table") == cls.keeps_table
 
@@ -321,16 +320,13 @@ def test_the_table_of_methods_is_true(name: str) -> None:
 def test_what_sections_say_of_suspects_is_true(name: str) -> None:
     cls, classes = method_class(name), ("a", "b", "c", "d")
     labels = torch.tensor([[1, 0, 0, 0], [0, 1, -1, 0]], dtype=torch.int8)
-    if cls.labels != "observed":
-        labels = torch.where(labels == 1, 1, -1).to(torch.int8)
-    method = build_method(
-        name, **({"scores": torch.eye(4)[:2]} if "scores" in hyperparameters(name) else {})
-    )
+    labels = labels_for(name, labels)
+    method = build_method(name, **needed_options(name, *labels.shape))
     method.setup(Annotations(labels, classes))
     model = build_model(classes=classes, size=24, trunk="tiny", **cls.model_options)
     views = {view: torch.rand(2, 3, 24, 24) for view in method.views}
     step = Learner(model, method)(Batch(torch.arange(2), labels, views), Clock(1, 5))
-    assert (step.suspects is None) == summary(name)["Suspects"].startswith("none.")
+    assert (step.suspects is not None) == names_suspects(name)
 
 
 def written(value: object) -> str:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
+from tacit.registry import short_name
 
 
 def train(
@@ -44,7 +45,8 @@ def train(
     data
         Data set, see `tacit datasets`, or the path of labels of your own.
     method
-        Method, see `tacit methods`, or the name of its table in the recipe.
+        Method, see `tacit methods`, the name of its table in the recipe, or of your own:
+        file.py:Class or package.module:Class.
     model
         Model, see `tacit models`, or the name of its table in the recipe.
     trunk
@@ -85,7 +87,7 @@ def train(
             )
         from tacit.runs.folder import open_run
 
-        config = open_run(out)
+        config = open_run(out, resume=True)
     else:
         config = resolve(recipe, (*given, *settings))
     if dry_run:
@@ -97,7 +99,7 @@ def train(
 
 
 def _name_folder(config: Config) -> Path:
-    name = f"{Path(config.data.name).stem}-{config.method.name}-{config.run.seed}"
+    name = f"{Path(config.data.name).stem}-{short_name(config.method.name)}-{config.run.seed}"
     return Path("runs") / name
 
 
@@ -148,7 +150,7 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
         ("method", "test mAP", "OF1", "CF1", "best epoch", "chosen on"),
         [
             (
-                record["config"]["method"]["name"],
+                short_name(record["config"]["method"]["name"]),
                 f"{result['map']:.2f}",
                 f"{result['of1']:.2f}",
                 f"{result['cf1']:.2f}",

@@ -14,6 +14,7 @@ from tacit.data.source import Splits
 from tacit.distributed import is_first
 from tacit.errors import DataError, UsageError
 from tacit.files import write_text
+from tacit.registry import require_trust
 
 
 def check_folder(folder: Path, resume: bool) -> None:
@@ -46,16 +47,27 @@ def check_same_data(folder: Path, splits: Splits) -> None:
         )
 
 
-def open_run(folder: Path) -> Config:
-    """Read the configuration of a run folder."""
+def open_run(folder: Path, resume: bool = False) -> Config:
+    """Read the configuration of a run folder.
+
+    Args:
+        folder: The run folder.
+        resume: Whether it is to be trained on, with its method. Who only scores a run does not
+            mean to run code that it names, such as a reader of one's own.
+    """
     path = folder / "run.json"
     if not path.is_file():
         raise DataError(f"There is no run in {folder} (run.json is missing).")
     try:
-        return Config.model_validate(json.loads(path.read_text(encoding="utf-8"))["config"])
+        config = Config.model_validate(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (ValueError, KeyError, TypeError) as error:  # no JSON, or no configuration of ours
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} does not hold the configuration of a run: {reason}.") from error
+    if not resume:
+        require_trust("format", str(config.data.options.get("format", "")), path)
+        if config.data.labels is None:  # which then only the method's class can say
+            require_trust("method", config.method.name, path)
+    return config
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,9 @@ from tacit.distributed import wait_for_all
 from tacit.errors import UsageError, unknown_name
 from tacit.images.views import VIEWS
 from tacit.methods import build_method
+from tacit.methods.base import Labels
 from tacit.models import check_model_name
+from tacit.registry import full_name, is_place, short_name
 from tacit.runs.build import build_learner, read_splits
 from tacit.runs.folder import check_folder, versions, write_record
 from tacit.runs.score import evaluate
@@ -48,7 +50,33 @@ def complete(config: Config) -> Config:
     check_computing(config, method)
     said = config.model.model_fields_set
     asked = {key: value for key, value in method.model_options.items() if key not in said}
-    return config.model_copy(update={"model": config.model.model_copy(update=asked)})
+    completed = config.model_copy(update={"model": config.model.model_copy(update=asked)})
+    return _with_full_names(completed, method.labels)
+
+
+def _with_full_names(config: Config, labels: Labels) -> Config:
+    """Write places of a user's own code so that they are found again from any folder.
+
+    With the labels that such a method is meant for, who scores the run later needs no method.
+    """
+    data: dict[str, Any] = {}
+    if is_place(config.method.name):
+        data["labels"] = config.data.labels or labels
+    if is_place(str(config.data.options.get("format", ""))):
+        reader = full_name(str(config.data.options["format"]))
+        data["options"] = {**config.data.options, "format": reader}
+    changes = {
+        "data": data,
+        "model": {"name": full_name(config.model.name)} if is_place(config.model.name) else {},
+        "method": {"name": full_name(config.method.name)} if is_place(config.method.name) else {},
+    }
+    return config.model_copy(
+        update={
+            table: getattr(config, table).model_copy(update=changed)
+            for table, changed in changes.items()
+            if changed
+        }
+    )
 
 
 def train(
@@ -92,7 +120,7 @@ def _train(
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
     part_randomly(config.run.seed)
-    reporter.start_run(title or config.method.name)
+    reporter.start_run(title or short_name(config.method.name))
     trainer = Trainer(learner, splits, config, folder, device, reporter)
     wait_for_all()  # nobody writes before everybody has looked
     folder.mkdir(parents=True, exist_ok=True)
