@@ -239,7 +239,7 @@ class Ignore(Method):
             for average in (self.gap_average, self.logit_average)
         )
         return Judgement(
-            gap,
+            logits.sigmoid(),  # which tells missed from absent better than the gap alone
             suspects,
             {"logit": logits, "gap": gap, "tau": tau, "mu": mu},
             {"map": cam, "masked": salient.images, "visible": salient.mask},
