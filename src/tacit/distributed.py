@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+_ALONE = ContextVar("alone", default=False)
+
 
 def world_size() -> int:
     """The number of processes that train together."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    return distributed.get_world_size() if distributed.is_initialized() and not _ALONE.get() else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Count and average over this process only, so that the others need not do the same."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def rank() -> int:

@@ -16,11 +16,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from support.methods import active_options, labels_for, needed_options
+from tacit.config import resolve
+from tacit.data.source import Source
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
 from tacit.models import build_model
 from tacit.training.meter import Meter
+from tacit.training.suspects import SuspectLog
 from tacit.types import Annotations, Batch, Clock
 
 CLASSES = ("bird", "boat", "car", "fish", "tree")
@@ -72,11 +75,15 @@ def heard_in_a_step(name: str, clock: Clock) -> list[str]:
     batch = Batch(torch.arange(IMAGES), labels, views)
     meter = Meter()
     diagnostics = Diagnostics(torch.ones_like(labels), torch.device("cpu"))
+    names = [f"{row}.png" for row in range(IMAGES)]
+    source = Source("toy", CLASSES, names, labels.numpy(), lambda row: pytest.fail("not asked for"))
+    suspects = SuspectLog(source, "print", resolve())
     with Listener() as listener:
         step = learner(batch, clock)
         step.loss.backward()
         meter.update(step)
         diagnostics.update(batch, step)
+        suspects.update(batch, step, clock.epoch)
     return listener.heard
 
 

@@ -2,7 +2,8 @@
 
 A method is a module with one required function, ``step``: a batch in, named loss terms out. It may
 call the model as often as it likes, on any view it declares. What it learns are parameters, what
-it remembers are buffers, so that one ``state_dict`` is the whole of it.
+it remembers are buffers, so that one ``state_dict`` is the whole of it. Whoever wants to know what
+it thinks of some images, in training or after it, asks ``judge``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, Literal, Protocol, dataclass_transform, get_type_hints
 
+import torch
 from torch import Tensor, nn
 
+from tacit.distributed import alone
+from tacit.losses import full_precision
+from tacit.modes import evaluating
 from tacit.ranges import check
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, Step
 
 Labels = Literal["observed", "full", "true_negatives"]
 
@@ -103,6 +108,38 @@ class Method(nn.Module):
         raise TypeError(
             f"{type(self).__name__} does not say what to do with a batch: define `step`"
         )
+
+    def judge(self, model: Any, batch: Batch, clock: Clock = AFTER_TRAINING) -> Judgement:
+        """Say what this method thinks of a batch, and leave everything as it is.
+
+        The model is read as at inference, without a gradient; nothing is learned, remembered or
+        drawn at random, and no other process is asked, so that it may be called at any time. The
+        weak view is enough. Images may come from anywhere: an index of -1 says that one is not of
+        the training set, and what the method remembers of single images is then left out.
+
+        Args:
+            model: The model, or whatever stands for it in a step.
+            batch: The images and what is known of them.
+            clock: When to judge. By default every warm-up is over; a share of suspects that grows
+                with every epoch is known on a clock of the run alone.
+        """
+        with torch.no_grad(), evaluating(model), evaluating(self), alone():
+            found = self.assess(model, batch, clock)
+            return Judgement(
+                found.score.masked_fill(~batch.unknown, 0),
+                found.suspects & batch.unknown,
+                found.evidence,
+                found.images,
+            )
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        """Find what `judge` returns, which sees to modes and gradients and to known cells.
+
+        Without one of its own, a method suspects nothing and scores by probability.
+        """
+        logits = full_precision(model(batch["weak"]))
+        nothing = torch.zeros_like(batch.unknown)
+        return Judgement(logits.sigmoid(), nothing, {"logit": logits})
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         """Act once after each epoch."""

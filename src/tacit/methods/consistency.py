@@ -14,7 +14,7 @@ from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
 from tacit.methods.base import Method
 from tacit.methods.parts.statistics import Queue, masked_mean
 from tacit.ranges import Epsilon, Weight
-from tacit.types import Batch, Clock, Step
+from tacit.types import Batch, Clock, Judgement, Step
 
 Sure = Annotated[float, Field(ge=0.5, le=1)]
 
@@ -42,11 +42,26 @@ class PseudoLabelConsistency(Method):
         logits = model(both_views(batch))
         return self.consistent(batch, logits, self.pseudo_labels(batch, logits, self.threshold))
 
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        present, _ = self.sort_cells(batch, logits.sigmoid(), self.threshold_at(clock))
+        return Judgement(logits.sigmoid(), present, {"logit": logits})
+
+    def threshold_at(self, clock: Clock) -> float:
+        """Return the probability from which a cell is surely present."""
+        return self.threshold
+
     def pseudo_labels(
         self, batch: Batch, logits: Tensor, threshold: float
     ) -> tuple[Tensor, Tensor]:
         """Return which cells the weak view takes for present, and which it is sure of."""
         probability = full_precision(logits.detach()).chunk(2)[0].sigmoid()
+        return self.sort_cells(batch, probability, threshold)
+
+    def sort_cells(
+        self, batch: Batch, probability: Tensor, threshold: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cells that are present by their probability, and those that are decided."""
         present = (batch.unknown & (probability >= threshold)) | batch.positive
         absent = batch.unknown & (probability < 1 - threshold)
         return present, present | absent | (batch.labels == -1)
@@ -106,14 +121,19 @@ class LabelAwareConsistency(PseudoLabelConsistency):
         # without them is refused at the first step instead of the first one of the second stage.
         logits, embeddings = model.embed(both_views(batch))
         self._check_length(embeddings.shape[-1])
-        late = clock.phase + clock.epoch / clock.epochs > self.late_from
-        threshold = self.late_threshold if late else self.threshold
-        pseudo = self.pseudo_labels(batch, logits, threshold)
+        pseudo = self.pseudo_labels(batch, logits, self.threshold_at(clock))
         step = self.consistent(batch, logits, pseudo)
-        if not late:
+        if not self.is_late(clock):
             return step
         contrast = self.contrast_weight * self._contrast(embeddings, pseudo[0])
         return Step({**step.terms, "contrast": contrast}, step.suspects, step.evidence)
+
+    def is_late(self, clock: Clock) -> bool:
+        """Say whether the second stage has begun."""
+        return clock.phase + clock.epoch / clock.epochs > self.late_from
+
+    def threshold_at(self, clock: Clock) -> float:
+        return self.late_threshold if self.is_late(clock) else self.threshold
 
     def _check_length(self, found: int) -> None:
         length = self.model_options["embedding_dim"]

@@ -13,12 +13,12 @@ from torch import Tensor
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
 from tacit.methods.base import Method
-from tacit.methods.parts.cam import Normalisation, keep_salient
+from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
 from tacit.modes import batch_statistics_only, evaluating
 from tacit.ranges import Epochs, Epsilon, Share, Weight
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
 # What presets start from: a value for everything, so that no default can change a preset.
 PUBLISHED: Mapping[str, Any] = {
@@ -189,17 +189,7 @@ class Ignore(Method):
             with evaluating(model):
                 logits, cam = model.localise(batch["weak"])
                 logits = full_precision(logits)
-        weak = batch["weak"]
-        salient = keep_salient(
-            weak,
-            cam,
-            batch.positive,
-            self.cam_threshold,
-            how=self.cam_normalisation,
-            relu=self.cam_relu,
-            most_positives=self.most_positives,
-            fill=model.normalise(weak.new_zeros(1, 3, 1, 1)) if self.mask_fill == "black" else None,
-        )
+        salient = self._hide(model, batch, cam, self.most_positives)
         gap = (logits - self._read_masked(model, salient.images)).abs()
 
         located = salient.located[:, None]
@@ -208,20 +198,63 @@ class Ignore(Method):
         averaged = batch.unknown if self.average_scope == "unknown" else every
         self.logit_average.update(logits, averaged, dim=0)
 
-        suspects = batch.unknown & located
+        suspects = self._exceeding(batch, logits, gap, located)
         tau, mu = self.gap_average.current(), self.logit_average.current()
-        if self.gap_threshold:
-            suspects = suspects & (gap > tau)
-        if self.average_threshold:
-            suspects = suspects & (logits > mu)
         readings = {"tau": tau, "mu": mu.mean(), "visible": salient.mask.float().mean()}
+        if self.cap:
+            readings["expected_positives"] = self.expected.value
+        return suspects, gap, readings
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits, cam = model.localise(batch["weak"])
+        logits = full_precision(logits)
+        if not self.reject:
+            nothing = torch.zeros_like(batch.unknown)
+            return Judgement(logits.sigmoid(), nothing, {"logit": logits}, {"map": cam})
+        salient = self._hide(model, batch, cam)
+        gap = (logits - self._read_masked(model, salient.images)).abs()
+        suspects = self._exceeding(batch, logits, gap, salient.located[:, None])
+        suspects = suspects & (clock.epoch > self.warmup_epochs)
+        tau, mu = (
+            average.current().to(gap).expand_as(gap)
+            for average in (self.gap_average, self.logit_average)
+        )
+        return Judgement(
+            logits.sigmoid(),  # which tells missed from absent better than the gap alone
+            suspects,
+            {"logit": logits, "gap": gap, "tau": tau, "mu": mu},
+            {"map": cam, "masked": salient.images, "visible": salient.mask},
+        )
+
+    def _hide(
+        self, model: Any, batch: Batch, cam: Tensor, most_positives: int | None = None
+    ) -> Salient:
+        """Hide everything but the known objects."""
+        weak = batch["weak"]
+        return keep_salient(
+            weak,
+            cam,
+            batch.positive,
+            self.cam_threshold,
+            how=self.cam_normalisation,
+            relu=self.cam_relu,
+            most_positives=most_positives,
+            fill=model.normalise(weak.new_zeros(1, 3, 1, 1)) if self.mask_fill == "black" else None,
+        )
+
+    def _exceeding(self, batch: Batch, logits: Tensor, gap: Tensor, located: Tensor) -> Tensor:
+        """Mark the unknown cells that exceed the thresholds as they stand."""
+        suspects = batch.unknown & located
+        if self.gap_threshold:
+            suspects = suspects & (gap > self.gap_average.current())
+        if self.average_threshold:
+            suspects = suspects & (logits > self.logit_average.current())
         if self.cap:
             missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
                 batch.positive.sum()
             )
             suspects = suspects & largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
-            readings["expected_positives"] = self.expected.value
-        return suspects, gap, readings
+        return suspects
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         if self.cap:

@@ -12,12 +12,12 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from tacit.distributed import gather_rows, world_size
-from tacit.losses import assumed_negative, full_precision, positive_loss
+from tacit.losses import assumed_negative, full_precision, negative_loss, positive_loss
 from tacit.methods.base import Method
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.statistics import largest
 from tacit.ranges import Epsilon, Share
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, Step
 
 
 def suspect_count(cells: int, rate: float, epoch: int, *, by_floats: bool = False) -> int:
@@ -54,8 +54,7 @@ class LargeLossRejection(Method):
         logits = full_precision(model(batch["weak"]))
         labels = self.corrected(batch)
         loss = assumed_negative(logits, labels, self.epsilon)
-        count = self.count(labels.numel() * world_size(), clock)
-        large = largest(loss.detach().masked_fill(labels != 0, 0.0), count)
+        large = self.find_large(loss.detach(), labels, clock)
         self.remember(batch, loss.detach(), large)
         return Step(
             {"large_loss": self.treat(loss, large, logits).mean()},
@@ -63,8 +62,24 @@ class LargeLossRejection(Method):
             evidence={"logit": logits.detach()},
         )
 
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        labels = self.corrected(batch)
+        # The order of the losses is that of probabilities; what was corrected is past doubt.
+        score = logits.sigmoid().masked_fill(labels == 1, 1)
+        loss = negative_loss(logits, self.epsilon)
+        suspects = self.find_large(loss, labels, clock) | (labels == 1)
+        return Judgement(score, suspects, {"logit": logits, "loss": loss})
+
+    def find_large(self, loss: Tensor, labels: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells whose losses are the largest."""
+        count = self.count(labels.numel() * world_size(), clock)
+        return largest(loss.masked_fill(labels != 0, 0.0), count)
+
     def count(self, cells: int, clock: Clock) -> int:
         """How many cells of a batch to suspect."""
+        if clock == AFTER_TRAINING:  # nobody says how far the share has grown
+            return 0
         return suspect_count(cells, self.rate, clock.epoch, by_floats=self.count_by_floats)
 
     def corrected(self, batch: Batch) -> Tensor:
@@ -130,7 +145,9 @@ class PermanentCorrection(LargeLossCorrection):
         return suspect_count(cells, self.rate, 2) if clock.epoch >= 2 else 0
 
     def corrected(self, batch: Batch) -> Tensor:
-        return batch.labels.masked_fill(self.flipped.read(batch.index) & batch.unknown, 1)
+        return batch.labels.masked_fill(
+            self.flipped.read_if_there(batch.index, False) & batch.unknown, 1
+        )
 
     def remember(self, batch: Batch, loss: Tensor, large: Tensor) -> None:
         if self.record == "never":

@@ -17,7 +17,7 @@ from tacit.losses import (
 from tacit.methods.base import Method
 from tacit.methods.parts.label_table import LabelTable
 from tacit.ranges import Count, Epsilon, Share, SmallWeight
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
 ROWS_AT_ONCE = 65_536
 
@@ -78,6 +78,14 @@ class AsymmetricPseudoLabels(Method):
             evidence={"logit": logits.detach()},
             readings={"labelled": labelled.sum() / batch.unknown.sum().clamp(min=1)},
         )
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        pseudo = self.pseudo.read_if_there(batch.index, torch.nan)
+        labelled = pseudo.isfinite() & batch.unknown
+        score = torch.where(labelled, pseudo, logits.sigmoid())
+        evidence = {"logit": logits, "pseudo": score, "labelled": labelled.to(score.dtype)}
+        return Judgement(score, torch.zeros_like(labelled), evidence)
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         # A round after the last epoch would label for nobody.

@@ -19,7 +19,7 @@ from tacit.losses import (
 )
 from tacit.methods.base import Method
 from tacit.ranges import Count, Epochs, Epsilon, Focus, Share
-from tacit.types import Batch, Clock, Step
+from tacit.types import Batch, Clock, Judgement, Step
 
 Reduction = Literal["mean", "sum"]
 Height = Annotated[float, Field(ge=0, le=10)]
@@ -117,12 +117,23 @@ class SelfPacedCorrection(Method):
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
-        believed = logits.detach().sigmoid() > self.threshold
-        suspects = batch.unknown & believed & (clock.epoch >= self.from_epoch)
+        suspects = self.find_believed(batch, logits.detach().sigmoid(), clock)
         corrected = batch.positive | suspects
         shifted = torch.where(batch.positive, logits - self.margin, logits)
         term = reduced(discounted(shifted, corrected, self.focus), self.reduction)
         return Step({"self_paced": term}, suspects, {"logit": logits.detach()})
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        probability = logits.sigmoid()
+        suspects = self.find_believed(batch, probability, clock)
+        threshold = torch.full_like(probability, self.threshold)
+        return Judgement(probability, suspects, {"logit": logits, "threshold": threshold})
+
+    def find_believed(self, batch: Batch, probability: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells that the model takes for present."""
+        believed = probability > self.threshold
+        return batch.unknown & believed & (clock.epoch >= self.from_epoch)
 
 
 class GeneralisedRobust(Method):
@@ -164,6 +175,13 @@ class GeneralisedRobust(Method):
         loss = torch.where(batch.unknown, self.unknown_loss(logits, clock), known)
         suspects = batch.unknown & self.likely(logits.detach().sigmoid(), clock)
         return Step({"robust": loss.mean()}, suspects, {"logit": logits.detach()})
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        probability = logits.sigmoid()
+        chance, weight = self.chance_and_weight(probability, clock)
+        evidence = {"logit": logits, "chance": chance, "weight": weight}
+        return Judgement(probability, self.likely(probability, clock), evidence)
 
     def unknown_loss(self, logits: Tensor, clock: Clock) -> Tensor:
         """Return the price of every cell as if it were unknown."""

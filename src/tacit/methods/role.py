@@ -15,7 +15,7 @@ from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
 from tacit.ranges import Epsilon, PerImage
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
 # Where estimates start: unknown cells at random between these probabilities, known ones almost
 # certain.
@@ -84,6 +84,15 @@ class OnlineEstimation(Method):
             evidence={"logit": logits.detach(), "estimate": estimates.detach()},
             readings={"expected_positives": self.expected.value},
         )
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        table = self.estimates if self.update == "dense" else self.rows.values
+        ours, rows = batch.index >= 0, batch.index.clamp(min=0).to(table.device)
+        # Of an image from elsewhere there is no estimate but the classifier's own.
+        estimates = torch.where(ours[:, None], table[rows].to(logits), logits)
+        evidence = {"logit": logits, "estimate": estimates}
+        return Judgement(estimates.sigmoid(), ours[:, None] & (estimates > 0), evidence)
 
     def _half(self, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
         """Half of the loss: one side learns, the other teaches."""

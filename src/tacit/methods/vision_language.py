@@ -27,7 +27,7 @@ from tacit.methods.parts.statistics import global_mean
 from tacit.methods.robust_losses import GeneralisedRobust
 from tacit.ranges import Count, Epochs, Epsilon, PerImage, Share, SmallWeight, Weight
 from tacit.teachers import check_scores, read_scores
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
 
 def _is_scores(value: Any) -> Any:
@@ -102,7 +102,7 @@ class TeacherPseudoLabels(Method):
         logits = full_precision(model(batch["weak"]))
         shares = self.teacher.read(batch.index)
         active = clock.epoch > self.warmup_epochs
-        suspects = batch.unknown & (shares > self.threshold) & active
+        suspects = self.find_suspects(batch, shares, clock)
         free = batch.unknown & lowest(shares, int(self.negative_share * shares.shape[1])) & active
         undecided = batch.unknown & ~suspects & ~free
         known = assumed_negative(logits, batch.labels, self.epsilon)
@@ -118,6 +118,13 @@ class TeacherPseudoLabels(Method):
             suspects,
             {"logit": logits.detach(), "share": shares},
         )
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        return judge_by_teacher(self.teacher, model, batch, clock, self.find_suspects)
+
+    def find_suspects(self, batch: Batch, shares: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells that get a positive pseudo-label."""
+        return batch.unknown & (shares > self.threshold) & (clock.epoch > self.warmup_epochs)
 
 
 class TeacherRobust(GeneralisedRobust):
@@ -170,8 +177,7 @@ class TeacherRobust(GeneralisedRobust):
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         scores = self.teacher.read(batch.index)
-        highest = lowest(-scores, min(self.most, scores.shape[1]))
-        suspects = batch.unknown & highest & (scores > self.threshold)
+        suspects = self.find_suspects(batch, scores, clock)
         absent = lowest(scores, int(self.negative_share * scores.shape[1]))
         absent = batch.unknown & absent & ~suspects
         _, weight = self.chance_and_weight(logits.detach().sigmoid(), clock)
@@ -193,9 +199,33 @@ class TeacherRobust(GeneralisedRobust):
             {"expected_positives": self.expected.value},
         )
 
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        return judge_by_teacher(self.teacher, model, batch, clock, self.find_suspects)
+
+    def find_suspects(self, batch: Batch, scores: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells that get a positive pseudo-label."""
+        highest = lowest(-scores, min(self.most, scores.shape[1]))
+        return batch.unknown & highest & (scores > self.threshold)
+
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         if self.expected.stated is None:
             self.expected.follow(predict())
+
+
+def judge_by_teacher(
+    teacher: LabelTable,
+    model: Any,
+    batch: Batch,
+    clock: Clock,
+    find_suspects: Callable[[Batch, Tensor, Clock], Tensor],
+) -> Judgement:
+    """Judge by the teacher's scores; an image that it has not seen by the model's probability."""
+    logits = full_precision(model(batch["weak"]))
+    scores = teacher.read_if_there(batch.index, 0)
+    seen = (batch.index >= 0)[:, None]
+    suspects = find_suspects(batch, scores, clock) & seen
+    score = torch.where(seen, scores, logits.sigmoid())
+    return Judgement(score, suspects, {"logit": logits, "share": scores})
 
 
 def lowest(scores: Tensor, count: int) -> Tensor:

@@ -36,6 +36,7 @@ from tacit.training.parallel import join_statistics, random_states, restore_rand
 from tacit.training.prepare_model import prepare
 from tacit.training.report import Reporter
 from tacit.training.sharding import load_whole, load_whole_optimiser, whole
+from tacit.training.suspects import SuspectLog
 from tacit.training.update import AveragedModel, Descent
 from tacit.types import Clock
 
@@ -80,6 +81,7 @@ class Trainer:
         self.diagnostics: Diagnostics | None = None
         if train.truth is not None and config.data.mix == "none":
             self.diagnostics = Diagnostics(torch.from_numpy(train.truth.dense()), device)
+        self.suspects = SuspectLog(train, self.identity.data, config)
         decay = config.run.average
         self.average = AveragedModel(learner.model, decay) if decay else None
         self.position = Position()
@@ -170,6 +172,7 @@ class Trainer:
             self.meter.update(step)
             if self.diagnostics:
                 self.diagnostics.update(batch, step)
+            self.suspects.update(batch, step, self.position.finished_epochs + 1)
             self.position.batch += 1
             self.reporter.step(len(batch.index))
             if world_size() == 1 or self.position.batch % STEPS_BETWEEN_AGREEMENTS == 0:
@@ -264,10 +267,12 @@ class Trainer:
             "average": self.average.model.state_dict() if self.average else None,
             "meter": self.meter.state_dict(),
             "diagnostics": self.diagnostics.state_dict() if self.diagnostics else None,
+            "suspects": self.suspects.state_dict(),
             "random": random_states(self.device),
         }
         if is_first():
             save_checkpoint(self.folder / "checkpoints", self.identity, state)
+            self.suspects.write(self.folder)
         wait_for_all()
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -280,6 +285,7 @@ class Trainer:
         self.meter.load_state_dict(state["meter"], self.device)
         if self.diagnostics:
             self.diagnostics.load_state_dict(state["diagnostics"])
+        self.suspects.load_state_dict(state["suspects"])
         restore_random_states(state["random"], self.device, self.config.run.seed)
         if is_first():
             self.log.keep(self.position.finished_epochs)
