@@ -14,6 +14,7 @@ from tacit.data.source import Splits
 from tacit.distributed import is_first
 from tacit.errors import DataError, UsageError
 from tacit.files import write_text
+from tacit.names import split_lines
 from tacit.registry import require_trust
 
 
@@ -61,7 +62,7 @@ def open_run(folder: Path, resume: bool = False) -> Config:
     try:
         config = Config.model_validate(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (ValueError, KeyError, TypeError) as error:  # no JSON, or no configuration of ours
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise DataError(f"{path} does not hold the configuration of a run: {reason}.") from error
     if not resume:
         require_trust("format", str(config.data.options.get("format", "")), path)
@@ -90,7 +91,7 @@ class Log:
         """Return all records."""
         if not self.path.exists():
             return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in split_lines(self.path.read_text(encoding="utf-8"))]
 
     def keep(self, epochs: int) -> None:
         """Drop records beyond a number of finished epochs: training goes on from there."""

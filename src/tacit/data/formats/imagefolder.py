@@ -55,6 +55,7 @@ def read(
     label_column: str | None = None,
     negative_column: str | None = None,
     classes: Sequence[str] | None = None,
+    other_columns: Sequence[str] = (),
     separator: str | None = None,
     negative_value: int | None = None,
 ) -> Listing:
@@ -68,6 +69,7 @@ def read(
         label_column: Column of labels, as for tables.
         negative_column: Column of classes that are known to be absent.
         classes: Class names in order, or the columns to read as classes.
+        other_columns: Columns that are none of a class, whatever they hold.
         separator: What stands between labels in text.
         negative_value: The number that means absent in columns of classes: 0 or -1.
     """
@@ -77,7 +79,7 @@ def read(
     if not files:
         raise DataError(f"{path} has no {', '.join(FILES)}, in itself or in folders of parts.")
     columns = {"image": COLUMN, "label": label_column, "negative": negative_column, "part": None}
-    told = Told(columns, classes, separator, negative_value)
+    told = Told(columns, classes, separator, negative_value, other_columns)
     tables = [_read_file(file, path, told.words()) for file in files]
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
