@@ -96,9 +96,9 @@ def train(
 
 
 def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
-    from tacit.training.parallel import together
+    from tacit.training.parallel import process_group
 
-    with together():
+    with process_group():
         return _train(config, folder, resume, json)
 
 

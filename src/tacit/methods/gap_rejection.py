@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.checks import one_of, switch, whole, within
 from tacit.methods.parts.cam import Normalisation, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
@@ -163,7 +163,7 @@ class Ignore(Method):
             self.expected = ExpectedPositives(None)
             self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits, cam = model.localise(batch["weak"])
         logits = full_precision(logits)
         strong = full_precision(model(batch["strong"])) if "strong" in self.views else logits
@@ -196,7 +196,7 @@ class Ignore(Method):
 
     @torch.no_grad()
     def _find_suspects(
-        self, model: Any, batch: Batch, logits: Tensor, cam: Tensor
+        self, model: ModelView, batch: Batch, logits: Tensor, cam: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         if self.gap_mode == "evaluation":
             with evaluating(model):
@@ -240,7 +240,7 @@ class Ignore(Method):
         if self.cap:
             self.expected.follow(predict())
 
-    def _read_masked(self, model: Any, images: Tensor) -> Tensor:
+    def _read_masked(self, model: ModelView, images: Tensor) -> Tensor:
         if self.gap_mode == "evaluation":
             with evaluating(model):
                 return full_precision(model(images))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tacit.distributed import gather_rows, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.checks import one_of, switch, within
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.statistics import largest
@@ -57,7 +57,7 @@ class LargeLossRejection(Method):
         self.count_by_floats = switch("count_by_floats", count_by_floats)
         self.epsilon = within("epsilon", epsilon, 0, 0.1)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         labels = self.corrected(batch)
         loss = assumed_negative(logits, labels, self.epsilon)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from tacit.losses import (
     hill,
     negative_loss,
 )
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.checks import one_of, switch, whole, within
 from tacit.types import Batch, Clock, Step
 
@@ -58,7 +58,7 @@ class Asymmetric(Method):
         self.scale = within("scale", scale, 0, 1e6)
         self.epsilon = within("epsilon", epsilon, 1e-12, 0.1)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = asymmetric(
             logits,
@@ -100,7 +100,7 @@ class Hill(Method):
         self.focus = within("focus", focus, 0, 20)
         self.reduction = one_of("reduction", reduction, get_args(Reduction))
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = torch.where(batch.unknown, hill(logits, self.peak), negative_loss(logits))
         positive = discounted(logits - self.margin, batch.positive, self.focus)
@@ -139,7 +139,7 @@ class SelfPacedCorrection(Method):
         self.focus = within("focus", focus, 0, 20)
         self.reduction = one_of("reduction", reduction, get_args(Reduction))
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         believed = logits.detach().sigmoid() > self.threshold
         suspects = batch.unknown & believed & (clock.epoch >= self.from_epoch)
@@ -194,7 +194,7 @@ class GeneralisedRobust(Method):
         self.initial_epochs = whole("initial_epochs", initial_epochs, 0, 10_000)
         self.epsilon = within("epsilon", epsilon, 0, 0.1)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         known = assumed_negative(logits, batch.labels, self.epsilon)
         loss = torch.where(batch.unknown, self.unknown_loss(logits, clock), known)

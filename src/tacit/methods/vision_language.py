@@ -20,7 +20,7 @@ from tacit.losses import (
     full_precision,
     negative_loss,
 )
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.checks import within
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
@@ -99,7 +99,7 @@ class TeacherPseudoLabels(Method):
     def setup(self, annotations: Annotations) -> None:
         self.teacher = teacher_table(self.scores, self.keep, annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         shares = self.teacher.read(batch.index)
         active = clock.epoch > self.warmup_epochs
@@ -175,7 +175,7 @@ class TeacherRobust(GeneralisedRobust):
         self.teacher = teacher_table(self.scores, self.keep, annotations)
         self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         scores = self.teacher.read(batch.index)
         highest = lowest(-scores, min(self.most, scores.shape[1]))
