@@ -18,10 +18,10 @@ from tacit.methods.base import Method, undecayed
 
 def list_frozen(learner: Learner, phase: Phase) -> list[nn.Module]:
     """Return the modules of a model that stand still in a phase, batch statistics included."""
-    return [part for name in phase.freeze for part in _frozen(learner, name)[0]]
+    return [part for name in phase.freeze for part in _find_frozen(learner, name)[0]]
 
 
-def _frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.Parameter]]:
+def _find_frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.Parameter]]:
     """Return the modules that stand still, and the parameters that do not learn, by one name."""
     model: Any = learner.model
     parts = dict(model.named_modules())
@@ -55,19 +55,19 @@ def _lies_within(part: nn.Module, inside: set[int]) -> bool:
 
 def freeze_parameters(learner: Learner, phase: Phase) -> None:
     """Let all of a model learn but what a phase freezes."""
-    still = _still(learner, phase)
+    still = _find_still(learner, phase)
     for parameter in learner.model.parameters():
         parameter.requires_grad_(id(parameter) not in still)
 
 
-def _still(learner: Learner, phase: Phase) -> set[int]:
-    return {id(each) for name in phase.freeze for each in _frozen(learner, name)[1]}
+def _find_still(learner: Learner, phase: Phase) -> set[int]:
+    return {id(each) for name in phase.freeze for each in _find_frozen(learner, name)[1]}
 
 
 def group_parameters(learner: Learner, phase: Phase) -> list[dict[str, Any]]:
     """Group what learns in a phase by its rate and decay; what cannot be is said."""
-    groups = _groups_of_model(learner.model, phase, _still(learner, phase))
-    groups += _groups_of_method(learner.method, phase)
+    groups = _group_model(learner.model, phase, _find_still(learner, phase))
+    groups += _group_method(learner.method, phase)
     if not groups:
         raise UsageError(f"Nothing is left to learn when {', '.join(phase.freeze)} are frozen.")
     return groups
@@ -89,7 +89,7 @@ def build_optimiser(learner: Learner, phase: Phase, divided: bool = False) -> Op
     return kind(groups, weight_decay=phase.weight_decay, fused=True)
 
 
-def _groups_of_method(method: Method, phase: Phase) -> list[dict[str, Any]]:
+def _group_method(method: Method, phase: Phase) -> list[dict[str, Any]]:
     """Group what a method learns by whether it decays; it says so itself."""
     spared = {id(parameter) for parameter in undecayed(method)}
     rate = phase.lr * method.lr_scale
@@ -105,7 +105,7 @@ def _groups_of_method(method: Method, phase: Phase) -> list[dict[str, Any]]:
     return groups
 
 
-def _groups_of_model(model: Any, phase: Phase, still: set[int]) -> list[dict[str, Any]]:
+def _group_model(model: Any, phase: Phase, still: set[int]) -> list[dict[str, Any]]:
     """Group what does not stand still by part, by layer of the trunk, and by whether it decays."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     exempt = {f"trunk.{name}" for name in getattr(model.trunk, "exempt", ())}
