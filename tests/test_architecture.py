@@ -46,7 +46,6 @@ EDGES: dict[str, set[str]] = {
     "training": {"version", "config", "data", "devices", "errors", "evaluation", "files", "methods"}
     | {"models", "types", "ops", "together"},
     "experiments": {
-        "cam",
         "config",
         "data",
         "devices",
