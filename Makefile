@@ -21,17 +21,17 @@ format: .venv/ready  ## bring all files into shape
 	$(BIN)/ruff check --fix .
 
 bench: .venv/ready  ## measure ratios; fails below the bars
-	$(BIN)/python benchmarks/metrics.py
-	$(BIN)/python benchmarks/loader.py --images 64 --rounds 3
-	$(BIN)/python benchmarks/step.py --exact --trunk resnet18
-	$(BIN)/python benchmarks/step.py --sizes 224 --precision fp32 --rounds 3
-	$(BIN)/python benchmarks/step.py --sizes 224 --precision bf16 --run together --rounds 3
-	$(BIN)/python benchmarks/memory.py --size 224
-	$(BIN)/python benchmarks/framework_tax.py --rounds 7
-	$(BIN)/python benchmarks/scale.py --images 1000,10000 --classes 20,300
-	$(BIN)/python benchmarks/tables.py --images 20000 --classes 100
-	$(BIN)/python benchmarks/predict.py --rounds 5
-	$(BIN)/python benchmarks/stream.py --rows 1000,10000
+	$(BIN)/python bench/metrics.py
+	$(BIN)/python bench/loader.py --images 64 --rounds 3
+	$(BIN)/python bench/step.py --exact --trunk resnet18
+	$(BIN)/python bench/step.py --sizes 224 --precision fp32 --rounds 3
+	$(BIN)/python bench/step.py --sizes 224 --precision bf16 --run together --rounds 3
+	$(BIN)/python bench/memory.py --size 224
+	$(BIN)/python bench/framework_tax.py --rounds 7
+	$(BIN)/python bench/scale.py --images 1000,10000 --classes 20,300
+	$(BIN)/python bench/tables.py --images 20000 --classes 100
+	$(BIN)/python bench/predict.py --rounds 5
+	$(BIN)/python bench/stream.py --rows 1000,10000
 
 lock: .venv/ready  ## resolve dependencies anew
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --group dev \
@@ -43,7 +43,8 @@ clean:  ## remove what was built, the environment included
 # The lock file names every version with its hash, so every machine gets the same bytes.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	sed -n '/^uv==/,/^    # via/p' requirements.lock > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch .venv/ready

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tacit.data import load_splits
 from tacit.data.source import Source
-from tacit.data.transforms import to_pixels
+from tacit.data.splits import load_splits
 from tacit.evaluation.metrics import mean_average_precision
+from tacit.images.views import to_pixels
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
-from tacit.methods.base import Learner
 from tacit.models import build_model
 from tacit.types import Annotations, Batch, Clock
 

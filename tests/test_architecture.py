@@ -21,73 +21,78 @@ from tacit.models import MODELS
 ROOT = Path(tacit.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-LONGEST_FILE, LONGEST_FUNCTION = 300, 50
+LONGEST_FILE, LONGEST_FUNCTION = 400, 50
 
-# A constructor that only takes and keeps hyperparameters, one line for each, twice.
-LONG_FUNCTIONS = {("methods/gap_rejection.py", "__init__")}
-
-# small parts, mostly arithmetic, that know nothing but one another
-NUMBERS = {"chunks", "together", "types", "errors", "losses", "ops", "cam", "priors", "tables"} | {
-    "teachers"
+# What everybody may use; it knows nothing but itself.
+GROUND = {
+    "errors",
+    "files",
+    "labels",
+    "types",
+    "losses",
+    "config",
+    "distributed",
+    "modes",
+    "ranges",
+    "registry",
 }
-# part of the package -> the parts that it may import beside itself
+
+# part of the package -> the parts that it may import beside itself; every arrow goes down
 EDGES: dict[str, set[str]] = {
-    "labels": set(),
-    "types": {"labels"},
     "errors": set(),
+    "labels": set(),
+    "losses": set(),
+    "modes": set(),
+    "distributed": set(),
     "files": {"errors"},
+    "registry": {"errors"},
     "config": {"errors"},
-    **{part: NUMBERS - {part} for part in NUMBERS - {"types", "errors"}},
-    "teachers": NUMBERS - {"teachers"} | {"files"},
-    "methods": NUMBERS,
-    "models": {"types", "errors", "files"},
-    "data": {"errors", "files", "labels"},
-    "evaluation": {"types", "errors", "files", "ops"},
-    "training": {"version", "config", "data", "devices", "errors", "evaluation", "files", "methods"}
-    | {"models", "types", "ops", "together"},
-    "experiments": {
-        "config",
-        "data",
-        "devices",
-        "errors",
-        "evaluation",
-        "files",
-        "methods",
-        "models",
-    }
-    | {"training", "types"},
-    "cli": {
-        "version",
-        "config",
-        "data",
-        "devices",
-        "errors",
-        "evaluation",
-        "experiments",
-        "files",
-        "methods",
-    }
-    | {"models", "training", "teachers", "prediction"},
+    "types": {"labels"},
     "devices": {"errors"},
-    "prediction": {"data", "devices", "errors", "evaluation", "files", "models"},
-    "version": set(),
+    "ranges": {"errors"},
+    "data": {"registry", "errors", "files", "labels"},
+    "benchmarks": {"registry", "data", "errors", "files", "labels"},
+    "check": {"registry", "data", "errors", "labels"},
+    "images": {"data", "errors", "files", "types"},
+    "teachers": {"errors", "files", "types"},
+    "methods": {
+        "distributed",
+        "errors",
+        "losses",
+        "modes",
+        "ranges",
+        "registry",
+        "teachers",
+        "types",
+    },
+    "models": {"errors", "files", "modes", "ranges", "registry"},
+    "learner": {"methods", "models", "types"},
+    "evaluation": {"devices", "distributed", "types"},
+    "export": {"errors", "files", "models"},
+    "prediction": {"data", "devices", "errors", "files", "images", "models"},
+    "runs": GROUND
+    | {"data", "devices", "evaluation", "images", "learner", "methods", "models"}
+    | {"version"},
+    "training": GROUND
+    | {"data", "devices", "evaluation", "images", "learner", "methods", "models"}
+    | {"runs", "version"},
+    "report": {"files"},
+    "experiments": GROUND
+    | {"data", "devices", "evaluation", "images", "learner", "methods"}
+    | {"models", "report", "runs", "training"},
+    "cli": GROUND
+    | {"benchmarks", "check", "data", "devices", "evaluation", "experiments", "methods"}
+    | {"models", "prediction", "runs", "teachers", "training", "version"},
     "__main__": {"cli"},
-}
-# single files that may know more than the part they belong to
-MORE_EDGES = {
-    "__init__.py": {
-        "data",
-        "prediction",
-    },  # what a name of the package stands for, looked up when it is used
-    "data/loader.py": {"types"},
-    "data/mixing.py": {"types"},
+    # The names of the package itself, each looked up when it is used.
+    "version": {"data", "prediction"},
 }
 
 # What is seen of a part from outside: its table, its protocol, its files.
 DOORS = {
-    "methods": {"tacit.methods", "tacit.methods.base"},
+    "methods": {"tacit.methods", "tacit.methods.base", "tacit.methods.parts.cam"},
     "models": {"tacit.models", "tacit.models.base", "tacit.models.artefact"}
-    | {"tacit.models.folding"},
+    | {"tacit.models.folding", "tacit.models.wrappers"},
     "cli": {"tacit.cli"},
 }
 
@@ -97,16 +102,19 @@ LIGHT = {
     "__init__.py": set(),
     "__main__.py": set(),
     "errors.py": set(),
+    "ranges.py": set(),
     "files.py": set(),
+    "registry.py": set(),
     "config.py": set(),
     "methods/__init__.py": set(),
     "models/__init__.py": set(),
     "data/__init__.py": set(),
+    "data/formats/__init__.py": set(),
     "data/observe.py": {"numpy"},
     "data/splits.py": {"numpy"},
     "labels.py": {"numpy"},
     "data/source.py": {"numpy"},
-    "data/scenes.py": {"numpy", "PIL"},
+    "data/scenes/__init__.py": {"numpy", "PIL"},
     "evaluation/metrics.py": {"numpy"},
 }
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base_utils"}
@@ -122,7 +130,7 @@ def parse(path: Path) -> ast.Module:
 
 
 def part_of(module: str) -> str:
-    """Return the part that a module such as tacit.data.loader belongs to."""
+    """Return the part that a module such as tacit.images.loader belongs to."""
     words = module.split(".")
     return words[1] if len(words) > 1 else "version"
 
@@ -171,7 +179,7 @@ def at_import(path: Path) -> Iterator[ast.AST]:
 def test_arrows_point_one_way(path: Path) -> None:
     part = part_of(module_of(path))
     assert part in EDGES, f"say in EDGES what '{part}' may know"
-    allowed = EDGES[part] | MORE_EDGES.get(short(path), set()) | {part}
+    allowed = EDGES[part] | {part}
     known = {part_of(name) for name in our_imports(path)}
     assert known <= allowed, f"{short(path)} must not know {known - allowed}"
 
@@ -209,7 +217,7 @@ def test_a_verb_imports_what_is_heavy_when_it_runs(path: Path) -> None:
     found = set(imports(at_import(path)))
     assert not {name.split(".")[0] for name in found} & HEAVY
     ours = {part_of(name) for name in found if name.split(".")[0] == "tacit"}
-    assert ours <= {"version", "cli", "config", "errors", "files"}
+    assert ours <= {"version", "cli", "config", "errors", "files", "registry"}
 
 
 def test_the_loop_knows_no_method_and_no_model_by_name() -> None:
@@ -235,8 +243,7 @@ def test_the_loop_does_not_ask_what_kind_of_method_it_has() -> None:
 def test_files_and_functions_fit_into_a_head(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= LONGEST_FILE
-    long = {(short(path), name) for name, length in functions(path) if length > LONGEST_FUNCTION}
-    assert long == {known for known in LONG_FUNCTIONS if known[0] == short(path)}
+    assert not {name for name, length in functions(path) if length > LONGEST_FUNCTION}
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
@@ -256,7 +263,16 @@ def test_files_are_named_for_ideas() -> None:
     assert not names & VAGUE
 
 
+def test_no_part_holds_more_than_a_quarter_of_the_lines() -> None:
+    lines: dict[str, int] = {}
+    for path in FILES:
+        part = part_of(module_of(path))
+        lines[part] = lines.get(part, 0) + len(path.read_text(encoding="utf-8").splitlines())
+    largest = max(lines, key=lambda part: lines[part])
+    assert lines[largest] * 4 <= sum(lines.values()), f"'{largest}' holds {lines[largest]} lines"
+
+
 def test_the_table_of_edges_has_no_rows_for_what_is_gone() -> None:
     parts = {part_of(module_of(path)) for path in FILES}
     assert set(EDGES) == parts
-    assert all((ROOT / name).is_file() for name in (*MORE_EDGES, *LIGHT))
+    assert all((ROOT / name).is_file() for name in LIGHT)

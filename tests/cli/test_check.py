@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from data.check.planted import TRAINED, Photos, healthy
-from tacit.data.check import KINDS
+from check.planted import TRAINED, Photos, healthy
+from tacit.check import KINDS
 
 Call = Callable[..., Any]
 REAL = os.environ.get("TACIT_COCO18")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tacit.data.scenes_drawing import CLASSES
+from tacit.data.scenes.drawing import CLASSES
 
 Call = Callable[..., Any]
 

@@ -15,7 +15,7 @@ import pytest
 
 from local_server import Page, Server
 from local_server import server as server
-from tacit.data.benchmarks import BENCHMARKS, Archive
+from tacit.benchmarks import BENCHMARKS, Archive
 
 Call = Callable[..., Any]
 
@@ -90,7 +90,7 @@ def test_downloading_says_what_has_to_be_put_there_by_hand(call: Call) -> None:
 
 def test_lines_tell_how_far_a_long_download_is(capsys: pytest.CaptureFixture[str]) -> None:
     from tacit.cli.output import stderr
-    from tacit.cli.transfer import reporting
+    from tacit.cli.progress import reporting
 
     with reporting(stderr()) as reporter:
         for done in range(0, 100_000_001, 5_000_000):
@@ -105,7 +105,7 @@ def test_lines_tell_how_far_a_long_download_is(capsys: pytest.CaptureFixture[str
 def test_a_bar_tells_it_on_a_terminal() -> None:
     from rich.console import Console
 
-    from tacit.cli.transfer import reporting
+    from tacit.cli.progress import reporting
 
     console = Console(force_terminal=True, width=160, record=True, file=StringIO())
     with reporting(console) as reporter:

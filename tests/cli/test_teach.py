@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from tacit.config import resolve
+from tacit.runs.build import read_splits
 from tacit.teachers import class_shares, scoring
-from tacit.training.run import read_splits
 
 Call = Callable[..., Any]
 DATA = ("data.options.images=50", "data.options.test_images=10", "data.options.size=24")

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tacit.data.annotators import WAYS, observe
 from tacit.data.listing import Boxes, Listing
-from tacit.data.observe import draw_observed
+from tacit.data.observe import WAYS, draw_observed, observe
 from tacit.data.prepared import read_prepared, write_prepared
 from tacit.errors import DataError, UsageError
 from tacit.labels import SparseLabels

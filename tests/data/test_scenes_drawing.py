@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tacit.data.scenes_drawing import (
-    CLASSES,
-    LARGEST,
-    MOST_OBJECTS,
-    SMALLEST,
-    compose,
-    draw_scene,
-)
+from tacit.data.scenes.drawing import CLASSES, LARGEST, MOST_OBJECTS, SMALLEST, compose, draw_scene
 
 COMPOSITIONS = 2000
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from tacit.config import resolve
 from tacit.errors import UsageError
+from tacit.learner import Learner
 from tacit.methods import build_method
-from tacit.methods.base import Learner
 from tacit.methods.consistency import contrastive
 from tacit.models import build_model
-from tacit.training.report import Log
+from tacit.runs.folder import Log
 from tacit.training.run import train
 from tacit.types import Clock
 from toys import Table, make_batch

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tacit.methods.consistency import contrastive
-from tacit.ops import Queue
+from tacit.methods.parts.statistics import Queue
 
 LENGTH = 16
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tacit.cam import Salient
 from tacit.losses import assumed_negative
 from tacit.methods import build_method, gap_rejection
 from tacit.methods.gap_rejection import Ignore
+from tacit.methods.parts.cam import Salient
 from tacit.types import Clock, Step
 from toys import PatchModel, ScriptedModel, Table, annotations_of, make_batch
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from active_methods import ACTIVE
+from support.methods import active_options
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
-from tacit.methods.base import Learner, Method
+from tacit.methods.base import Method
 from tacit.models import build_model
 from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement
 from toys import ScriptedModel, Table, annotations_of, make_batch
@@ -47,7 +48,7 @@ def trained(name: str, **options: Any) -> Learner:
     torch.manual_seed(0)
     asked = method_class(name).model_options
     model = build_model(classes=CLASSES, **{"size": SIDE, "trunk": "tiny", **asked})
-    method = build_method(name, **{**ACTIVE.get(name, {}), **NEEDED.get(name, {}), **options})
+    method = build_method(name, **{**active_options(name), **NEEDED.get(name, {}), **options})
     method.setup(Annotations(labels_for(name), CLASSES))
     learner = Learner(model, method).train()
     optimiser = torch.optim.SGD(learner.parameters(), lr=0.01)
@@ -125,7 +126,7 @@ STILL = {"bias_correction": False, "gap_decay": 1.0, "average_decay": 1.0, "cap"
 
 @every_method
 def test_a_step_and_a_judgement_agree_on_suspects(name: str) -> None:
-    still = STILL if "gap_decay" in ACTIVE.get(name, {}) else {}
+    still = STILL if "gap_decay" in active_options(name) else {}
     learner = trained(name, **still)
     for parameter in learner.model.head.parameters():  # type: ignore[union-attr]
         parameter.data *= 20  # opinions, after so few steps

@@ -19,9 +19,9 @@ from tacit.methods import build_method
 from tacit.methods.base import Method
 from tacit.methods.consistency import contrastive
 from tacit.methods.large_loss import suspect_count
+from tacit.methods.parts.statistics import Queue
 from tacit.models.base import Purpose
 from tacit.models.cam_head import CamModel
-from tacit.ops import Queue
 from tacit.types import Annotations, Batch, Clock, Step
 
 ORACLES: dict[str, Any] = json.loads((Path(__file__).parent / "oracles.json").read_text())

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tacit.config import resolve
 from tacit.methods import build_method
-from tacit.training.checkpoint import LAST
-from tacit.training.report import Log
+from tacit.runs.checkpoint import LAST
+from tacit.runs.folder import Log
 from tacit.training.run import train
 from tacit.types import Clock
 from toys import ScriptedModel, annotations_of, make_batch

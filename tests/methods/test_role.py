@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from tacit.config import Phase
+from tacit.learner import Learner
 from tacit.methods import build_method, role
-from tacit.methods.base import Learner, Method, undecayed
+from tacit.methods.base import Method, undecayed
 from tacit.methods.role import initial_estimates
 from tacit.models import build_model
 from tacit.training.optim import build_optimiser

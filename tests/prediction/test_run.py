@@ -17,9 +17,9 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from tacit.data.pictures import open_picture
-from tacit.data.transforms import plain
+from tacit.data.open_image import open_picture
 from tacit.errors import DataError, UsageError
+from tacit.images.views import plain
 from tacit.prediction import run
 from tacit.prediction.output import Tally
 from tacit.prediction.plan import Settings, read_plan

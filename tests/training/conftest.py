@@ -13,11 +13,11 @@ import torch
 
 from same_runs import assert_same_runs
 from tacit.config import Config, resolve
-from tacit.data import Splits
+from tacit.data.source import Splits
 from tacit.methods import METHODS
 from tacit.methods.base import Method
+from tacit.runs.build import build_learner, read_splits
 from tacit.training.report import Reporter, Silent
-from tacit.training.run import build_learner, read_splits
 from tacit.training.trainer import Trainer
 
 # 96 training images remain beside those for validation: six steps per epoch.

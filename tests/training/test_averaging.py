@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tacit.training.averaging import AveragedModel
+from tacit.training.update import AveragedModel
 
 
 def make_model(value: float) -> nn.Module:

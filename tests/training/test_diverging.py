@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from tacit.config import Config
-from tacit.data import Splits
+from tacit.data.source import Splits
 from tacit.errors import TrainingError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
-from tacit.training.report import Log, Silent
-from tacit.training.run import open_run, train
+from tacit.runs.folder import Log, open_run
+from tacit.training.report import Silent
+from tacit.training.run import train
 from tacit.types import Batch, Clock, Step
 
 SPOILT_STEP = 8  # the second step of the second epoch

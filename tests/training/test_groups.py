@@ -12,7 +12,8 @@ from torch import nn
 
 from tacit.config import Phase
 from tacit.errors import UsageError
-from tacit.methods.base import Learner, Method
+from tacit.learner import Learner
+from tacit.methods.base import Method
 from tacit.models import build_model
 from tacit.training.optim import build_optimiser, frozen_parts
 
@@ -143,6 +144,20 @@ def test_statistics_alone_may_stand_still() -> None:
     before = {name: value.clone() for name, value in learner.model.named_buffers()}
     learner.model(torch.randn(4, 3, 64, 64))
     assert all(torch.equal(value, before[name]) for name, value in learner.model.named_buffers())
+
+
+def test_batch_normalisation_may_be_constant() -> None:
+    learner = make_learner("resnet18").train()
+    phase = Phase(freeze=("batch_norm", "batch_norm_affine"))
+    for part in frozen_parts(learner, phase):
+        part.eval()
+    build_optimiser(learner, phase)
+    still = {name for name, p in learner.named_parameters() if not p.requires_grad}
+    norms = [n for n, part in learner.named_modules() if isinstance(part, nn.BatchNorm2d)]
+    assert still == {f"{norm}.{kind}" for norm in norms for kind in ("weight", "bias")}
+    assert len(still) == 40
+    # The one without the other leaves statistics as they always were.
+    assert not frozen_parts(learner, Phase(freeze=("batch_norm_affine",)))
 
 
 def test_the_projection_is_frozen_where_there_is_one() -> None:

@@ -10,11 +10,11 @@ import torch
 
 from tacit.config import Config
 from tacit.errors import UsageError
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, hyperparameters, method_class
-from tacit.methods.base import Learner
 from tacit.models import MODELS, build_model
+from tacit.models.wrappers import HeadModel
 from tacit.training import run
-from tacit.training.features import HeadModel
 from tacit.training.trainer import Trainer
 from tacit.types import Annotations, Batch, Clock, Step
 

@@ -14,14 +14,16 @@ import pytest
 import torch
 
 from tacit.config import Config
-from tacit.data import held as held_module
-from tacit.data.held import DevicePixels
 from tacit.errors import UsageError
+from tacit.images import in_memory as held_module
+from tacit.images.in_memory import DevicePixels
 from tacit.methods import build_method
-from tacit.training.checkpoint import LAST
+from tacit.runs.build import read_splits
+from tacit.runs.checkpoint import LAST
+from tacit.runs.folder import open_run
 from tacit.training.holding import check_hold, hold
 from tacit.training.interrupts import Interrupted
-from tacit.training.run import complete, open_run, read_splits, train
+from tacit.training.run import complete, train
 
 Configure = Callable[..., Config]
 Compare = Callable[[Path, Path], None]

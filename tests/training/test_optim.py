@@ -11,7 +11,8 @@ from torch.optim import SGD, Adam, AdamW
 
 from tacit.config import Phase
 from tacit.errors import UsageError
-from tacit.methods.base import Learner, Method
+from tacit.learner import Learner
+from tacit.methods.base import Method
 from tacit.models import build_model
 from tacit.training.optim import build_optimiser, build_schedule, frozen_parts
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tacit.config import Config, Phase
-from tacit.data import Splits
+from tacit.data.source import Splits
 from tacit.errors import UsageError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
+from tacit.runs.folder import Log
 from tacit.training import run
-from tacit.training.report import Log
 from tacit.training.trainer import Trainer
 
 Configure = Callable[..., Config]

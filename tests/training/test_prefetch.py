@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from tacit.config import Config
-from tacit.data import Splits
-from tacit.data.loader import ShuffledBatches
+from tacit.data.source import Splits
+from tacit.images.loader import ShuffledBatches
+from tacit.runs.build import build_learner
 from tacit.training import prefetch as prefetch_module
 from tacit.training.feeds import PictureFeed
 from tacit.training.prefetch import Prefetch, SideStream
-from tacit.training.run import build_learner
 from tacit.types import Batch
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

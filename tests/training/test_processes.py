@@ -17,9 +17,9 @@ from torch import Tensor
 
 from tacit.config import Config
 from tacit.errors import UsageError
-from tacit.training.checkpoint import LAST
-from tacit.training.processes import join_batch_norm
-from tacit.training.report import Log
+from tacit.runs.checkpoint import LAST
+from tacit.runs.folder import Log
+from tacit.training.parallel import join_batch_norm
 from tacit.training.run import train
 from tacit.training.suspects import FILE
 

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ranks import reports_of_ranks
+from tacit.distributed import exchange_shares, own_share
 from tacit.evaluation.evaluate import predict, score
+from tacit.learner import Learner
 from tacit.methods import build_method
-from tacit.methods.base import Learner
-from tacit.ops import own_share
-from tacit.tables import LabelTable
-from tacit.training.processes import exchange_shares
+from tacit.methods.parts.label_table import LabelTable
 from tacit.types import Annotations, Batch, Clock
 
 PROCESSES = 2

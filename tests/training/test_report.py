@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tacit.training.report import Log, Silent
+from tacit.runs.folder import Log
+from tacit.training.report import Silent
 
 
 def test_records_come_back_in_order(tmp_path: Path) -> None:

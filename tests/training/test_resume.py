@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 
 from tacit.config import Config
-from tacit.data import Splits
+from tacit.data.source import Splits
 from tacit.errors import DataError
 from tacit.methods import METHODS
 from tacit.methods.gap_rejection import Ignore
-from tacit.training.checkpoint import LAST, PREVIOUS
+from tacit.runs.checkpoint import LAST, PREVIOUS
+from tacit.runs.folder import Log, open_run
 from tacit.training.interrupts import Interrupted
-from tacit.training.report import Log
-from tacit.training.run import open_run, train
+from tacit.training.run import train
 from tacit.types import Batch, Clock, Step
 
 Configure = Callable[..., Config]

@@ -13,14 +13,16 @@ import torch
 
 import tacit
 from tacit.config import Config
-from tacit.data import Splits
-from tacit.data.source import Source
+from tacit.data.source import Source, Splits
 from tacit.devices import choose_device
 from tacit.errors import DataError, UsageError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
+from tacit.runs.build import build_learner, read_splits
+from tacit.runs.folder import Log, open_run
+from tacit.runs.score import evaluate
 from tacit.training import run
-from tacit.training.report import Log, Silent
+from tacit.training.report import Silent
 
 Configure = Callable[..., Config]
 
@@ -60,19 +62,19 @@ def test_the_record_says_what_a_number_depends_on(
     assert record["weights"] == {"source": "none"}
     assert record["config"]["run"]["seed"] == 0
     assert record["result"]["best"]["epoch"] in (1, 2)
-    assert run.open_run(folder).model_dump(mode="json") == record["config"]
+    assert open_run(folder).model_dump(mode="json") == record["config"]
 
 
 def test_a_finished_run_scores_the_same_again(
     finished: tuple[Path, dict[str, Any]], splits: Splits
 ) -> None:
     folder, record = finished
-    config = run.open_run(folder)
-    again = run.evaluate(folder, splits, config)
+    config = open_run(folder)
+    again = evaluate(folder, splits, config)
     assert again | {"best": record["result"]["best"]} == record["result"]
     assert (again["split"], again["n_images"]) == ("test", 40)
     assert again["selection"] == "validation, clean labels"
-    validated = run.evaluate(folder, splits, config, "validation")
+    validated = evaluate(folder, splits, config, "validation")
     assert (validated["split"], validated["n_images"]) == ("validation", 24)
     assert validated["map"] == pytest.approx(record["result"]["best"]["map"], abs=1e-9)
 
@@ -86,7 +88,7 @@ def test_resuming_a_finished_run_trains_nothing(
 
     folder, record = finished
     log = (folder / "metrics.jsonl").read_bytes()
-    config = run.open_run(folder)
+    config = open_run(folder)
     again = run.train(config, folder, resume=True, splits=splits, reporter=Forbidding())
     assert again["result"] == record["result"]
     assert (folder / "metrics.jsonl").read_bytes() == log
@@ -156,9 +158,9 @@ def test_without_a_run_there_is_nothing_to_resume(configure: Configure, tmp_path
 def test_a_damaged_record_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(DataError, match=r"run\.json does not hold the configuration of a run"):
-        run.open_run(tmp_path)
+        open_run(tmp_path)
     with pytest.raises(DataError, match=r"no run in .*run\.json is missing"):
-        run.open_run(tmp_path / "elsewhere")
+        open_run(tmp_path / "elsewhere")
 
 
 def test_a_model_of_other_classes_is_not_scored(
@@ -173,12 +175,12 @@ def test_a_model_of_other_classes_is_not_scored(
     fewer = Source(test.name, test.classes[:5], test.images, labels, test.open)
     for other, message in ((turned, "12 or others in another order"), (fewer, "12 .* has 5")):
         with pytest.raises(DataError, match=message):
-            run.evaluate(folder, replace(splits, test=other), run.open_run(folder))
+            evaluate(folder, replace(splits, test=other), open_run(folder))
 
 
 def test_a_method_gets_the_labels_it_is_meant_for(configure: Configure) -> None:
     def known(*settings: str) -> float:
-        return float((run.read_splits(configure(*settings)).train.labels.dense() != 0).mean())
+        return float((read_splits(configure(*settings)).train.labels.dense() != 0).mean())
 
     assert known("method.name=bce") == 1
     assert known("method.name=an") == pytest.approx(1 / 12)
@@ -189,7 +191,7 @@ def test_a_method_gets_the_labels_it_is_meant_for(configure: Configure) -> None:
 
 def test_the_seed_decides_the_weights(configure: Configure, splits: Splits) -> None:
     def weights(seed: int) -> torch.Tensor:
-        learner = run.build_learner(configure(f"run.seed={seed}"), splits)
+        learner = build_learner(configure(f"run.seed={seed}"), splits)
         return learner.get_parameter("model.trunk.layers.0.0.weight").detach()
 
     torch.manual_seed(99)
@@ -211,7 +213,7 @@ def test_a_method_is_set_up_and_given_its_options(
             self.known = annotations
 
     config = configure(f"method.name={plug(Curious)}", "method.share=0.25")
-    method = run.build_learner(config, splits).method
+    method = build_learner(config, splits).method
     assert method.share == 0.25
     assert method.known.classes == splits.train.classes
     assert torch.equal(method.known.labels, torch.from_numpy(splits.train.labels.dense()))

@@ -15,7 +15,7 @@ from torch import nn
 from tacit.config import Config
 from tacit.errors import UsageError
 from tacit.models import build_model
-from tacit.training.report import Log
+from tacit.runs.folder import Log
 from tacit.training.run import train
 from tacit.training.sharding import blocks_of, check_shard, clip_gradients
 from training.test_processes import PHASES, TRUNK, assert_close, start

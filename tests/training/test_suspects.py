@@ -16,17 +16,19 @@ import torch
 from pyarrow import parquet
 from torch import Tensor
 
-from active_methods import ACTIVE
+from support.methods import active_options
 from tacit.config import Config, resolve
-from tacit.data import Splits
-from tacit.data.source import Source
+from tacit.data.source import Source, Splits
+from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
-from tacit.methods.base import Learner, Method
+from tacit.methods.base import Method
 from tacit.models import build_model
+from tacit.runs.build import read_splits
+from tacit.runs.folder import open_run
 from tacit.training import suspects
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Silent
-from tacit.training.run import open_run, read_splits, train
+from tacit.training.run import train
 from tacit.training.suspects import FILE, SuspectLog
 from tacit.training.trainer import Trainer
 from tacit.types import Annotations, Batch, Clock, Step
@@ -93,7 +95,7 @@ def test_every_method_that_names_suspects_leaves_them_without_any_truth(
     name: str, configure: Configure, data: Splits, tmp_path: Path
 ) -> None:
     source = data.train
-    options: dict[str, Any] = dict(ACTIVE.get(name, {}))
+    options: dict[str, Any] = active_options(name)
     options.pop("cap", None)  # in so short a run nothing seems to be missing
     if name in ("vlpl", "aevlp"):
         generator = torch.Generator().manual_seed(9)

@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tacit.data import Splits
-from tacit.data.loader import evaluation_loader
-from tacit.data.source import Source
+from tacit.data.source import Source, Splits
 from tacit.evaluation.evaluate import predict, score
 from tacit.evaluation.thresholds import choose_thresholds
+from tacit.images.loader import evaluation_loader
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.models.artefact import load_model, read_config
+from tacit.runs.folder import Log
 from tacit.training import trainer as trainer_module
-from tacit.training.report import Log, Silent
+from tacit.training.report import Silent
 from tacit.training.trainer import Trainer
 from tacit.types import Batch, Clock, Step
 

@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 
 from tacit.config import Config, RunConfig
-from tacit.methods.base import Learner
-from tacit.training import computing, feeds, trainer
-from tacit.training.processes import together
+from tacit.learner import Learner
+from tacit.training import feeds, trainer
+from tacit.training import prepare_model as computing
+from tacit.training.parallel import together
 from tacit.training.report import Silent
 from tacit.training.run import train
 

@@ -60,8 +60,8 @@ def check(
     json
         Print the summary as JSON.
     """
-    from tacit.data.check.mending import check_mendable
-    from tacit.data.check.run import check as look
+    from tacit.check.clean import check_mendable
+    from tacit.check.run import check as look
     from tacit.errors import UsageError
 
     if jobs is not None and jobs < 1:
@@ -139,7 +139,7 @@ def _write_findings(path: Path, report: Any) -> None:
 def _write_clean(path: Path, report: Any, mend: tuple[str, ...]) -> None:
     import shlex
 
-    from tacit.data.check.mending import mended
+    from tacit.check.clean import mended
     from tacit.data.formats import write_listing
     from tacit.errors import DataError
 

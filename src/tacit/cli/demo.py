@@ -45,8 +45,8 @@ def demo(
     with console.status("drawing the pictures"):
         from tacit.cli.progress import ProgressReporter
         from tacit.experiments import demo as experiment
-        from tacit.experiments.demo_table import COLUMNS, table_cells
-        from tacit.experiments.side_by_side import good_number_of_jobs
+        from tacit.experiments.demo_page import COLUMNS, table_cells
+        from tacit.experiments.jobs import good_number_of_jobs
         from tacit.training.interrupts import Interrupted
 
     try:

@@ -29,10 +29,12 @@ def evaluate(
         Print the result as JSON.
     """
     with stderr().status("scoring"):
-        from tacit.training import run
+        from tacit.runs.build import read_splits
+        from tacit.runs.folder import open_run
+        from tacit.runs.score import evaluate as score
 
-        config = run.open_run(folder)
-        result = run.evaluate(folder, run.read_splits(config), config, split)
+        config = open_run(folder)
+        result = score(folder, read_splits(config), config, split)
     if json:
         print_json(result)
         return

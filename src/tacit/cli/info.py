@@ -21,7 +21,7 @@ def info(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     import torch
 
     from tacit.devices import choose_device
-    from tacit.training.run import versions
+    from tacit.runs.folder import versions
 
     facts = {
         **versions(),

@@ -57,7 +57,7 @@ def observe(
     json
         Print the result as JSON.
     """
-    from tacit.data import annotators
+    from tacit.data import observe as annotators
     from tacit.data.formats import read_listing
     from tacit.data.prepared import is_prepared, write_observed, write_prepared
 

@@ -73,7 +73,7 @@ def prepare(
     if download:
         _fetch(name, root, keep_archives)
     with stderr().status(f"reading {name}"):
-        from tacit.data import prepare as preparing
+        from tacit.benchmarks import prepare as preparing
 
         done = preparing.prepare(
             name,
@@ -97,15 +97,15 @@ def prepare(
 
 
 def _fetch(name: str, root: Path, keep: bool) -> None:
-    from tacit.cli.transfer import reporting
-    from tacit.data.fetch import fetch
+    from tacit.benchmarks.fetch import fetch
+    from tacit.cli.progress import reporting
 
     with reporting(stderr()) as reporter:
         fetch(name, root, tell=reporter.tell, keep=keep, progress=reporter)
 
 
 def _print(done: object) -> None:
-    from tacit.data.prepare import Preparation
+    from tacit.benchmarks.prepare import Preparation
 
     assert isinstance(done, Preparation)
     counts = done.record["counts"]

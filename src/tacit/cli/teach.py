@@ -107,7 +107,7 @@ def _training_part(data: str, settings: tuple[str, ...]) -> Any:
         if not setting.startswith("data."):
             raise UsageError(f"A teacher has no '{setting}'; only keys of data are for it.")
     with stderr().status("reading the data"):
-        from tacit.training.run import read_splits
+        from tacit.runs.build import read_splits
 
         return read_splits(resolve(None, (f"data.name={data}", *settings))).train
 

@@ -6,21 +6,21 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.data.side import Side
+from tacit.data.knowledge.rules import Side
 from tacit.errors import DataError
 from tacit.labels import Dense, SparseLabels
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL.Image import Image
 
     from tacit.data.pixels import Pixels
+
 
 Read = TypeVar("Read")
 
@@ -167,3 +167,31 @@ class Source:
         if self.side is not None:
             described |= self.side.describe()
         return described
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training images with observed labels, validation images, test images."""
+
+    train: Source
+    validation: Source
+    test: Source
+
+    @property
+    def validation_labels(self) -> str:
+        """Which labels choose the best epoch: "clean" ones, or "observed" ones with gaps."""
+        return "observed" if self.validation.labels.count(0) else "clean"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts that a data set comes in; what is missing is set aside from the first."""
+
+    train: Source
+    validation: Source | None = None
+    test: Source | None = None
+
+    def map(self, change: Callable[[Source], Source]) -> Parts:
+        """Return every part changed."""
+        changed = {name: change(part) for name, part in vars(self).items() if part is not None}
+        return Parts(**changed)

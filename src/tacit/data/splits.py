@@ -1,9 +1,22 @@
-"""Setting validation images aside."""
+"""The literature's protocol: observed labels drawn from the truth, and images set aside."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
+
+from tacit.data import SOURCES, check_data_name
+from tacit.data.source import Parts, Splits
+from tacit.errors import DataError
+from tacit.registry import check_options, find
+
+if TYPE_CHECKING:
+    from tacit.data.source import Source
+    from tacit.labels import SparseLabels
 
 
 def split_rows(
@@ -40,3 +53,121 @@ def _split_groups(
             left -= int(sizes[number])
     aside = np.isin(group, drawn)
     return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+
+Kind = Literal["observed", "full", "true_negatives"]
+
+
+def load_splits(
+    name: str,
+    *,
+    options: dict[str, Any] | None = None,
+    positives: int | None = None,
+    negatives: int | None = None,
+    draw_seed: int = 1200,
+    split_seed: int = 1200,
+    validation: float = 0.2,
+    test: float = 0.1,
+    validation_labels: Literal["clean", "observed"] | None = None,
+    labels: Kind = "observed",
+    prepare: Callable[[Source], Source] | None = None,
+) -> Splits:
+    """Read a data set and prepare it as the literature does.
+
+    Observed labels are drawn on the whole official training part, then a share of it is set aside
+    for validation. The official test part stays the test part. Files of one's own keep the labels
+    they have, unless a draw is asked for and they are fully labelled.
+
+    Args:
+        name: A name from `SOURCES`, or the path of labels in any known format.
+        options: Passed on to the reader.
+        positives: Known positives to keep per training image; -1 keeps all. Left out, one for a
+            data set from `SOURCES`, and all labels as they are for files.
+        negatives: Known negatives to keep per training image; -1 keeps all.
+        draw_seed: Seed of the draw.
+        split_seed: Seed of the split.
+        validation: Share of the training part to set aside, where there is no validation part.
+        test: Share of the training part to set aside, where there is no test part.
+        validation_labels: Whether validation images show their full or their observed labels;
+            left out, the full ones where they are known.
+        labels: What training sees. The last two are for bounds: all labels, or the known positives
+            with every true negative, so that only the missed positives stay unknown.
+        prepare: Called with each part as it was read, such as to scale its pictures once.
+    """
+    parts = _read_parts(name, options or {})
+    if prepare is not None:
+        parts = parts.map(prepare)
+    keep_as_they_are = name not in SOURCES and positives is None and negatives is None
+    one, none = (1 if positives is None else positives), (0 if negatives is None else negatives)
+    keep = None if keep_as_they_are else (one, none, draw_seed)
+    train, held, tested = parts.train, parts.validation, parts.test
+    shown = _shown(train, labels, keep)
+    chosen = _chosen(train, validation_labels, keep)
+    if tested is None:
+        kept, aside = _set_aside(train, test, split_seed, "a test")
+        tested = train.take(aside, f"{train.name}-test")
+        train, shown, chosen = train.take(kept), shown.take(kept), chosen.take(kept)
+    if held is not None:
+        held = held.with_labels(_chosen(held, validation_labels, keep))
+        return Splits(train.with_labels(shown), held, tested)
+    kept, aside = _set_aside(train, validation, split_seed, "validation")
+    return Splits(
+        train.with_labels(shown).take(kept, f"{train.name}-train"),
+        train.with_labels(chosen).take(aside, f"{train.name}-validation"),
+        tested,
+    )
+
+
+def _read_parts(name: str, options: dict[str, Any]) -> Parts:
+    check_data_name(name)
+    if name in SOURCES:
+        load = find("data set", name, SOURCES)
+        check_options(f"data set '{name}'", options, load)
+        train, test = load(**options)
+        return Parts(train, test=test)
+    from tacit.data.load import read_parts
+
+    return read_parts(Path(name), options)
+
+
+def _observed(source: Source, keep: tuple[int, int, int] | None) -> SparseLabels:
+    from tacit.data.observe import draw_observed
+
+    if keep is None:
+        return source.labels
+    drawn = draw_observed(source.require_truth("to draw observed labels from"), *keep)
+    if source.side is None:
+        return drawn
+    from tacit.data.knowledge.rules import complete
+
+    return complete(drawn, source.side).labels
+
+
+def _shown(source: Source, kind: Kind, keep: tuple[int, int, int] | None) -> SparseLabels:
+    """Return the labels that training sees."""
+    from tacit.data.observe import without_missed
+
+    observed = _observed(source, keep)
+    if kind == "observed":
+        return observed
+    truth = source.require_truth("for a method that is a bound")
+    return truth if kind == "full" else without_missed(truth, observed)
+
+
+def _chosen(source: Source, kind: str | None, keep: tuple[int, int, int] | None) -> SparseLabels:
+    """Return the labels that choose the best epoch."""
+    if kind == "observed" or (kind is None and source.truth is None):
+        return _observed(source, keep)
+    return source.require_truth('to validate on (data.validation_labels = "clean")')
+
+
+def _set_aside(source: Source, share: float, seed: int, purpose: str) -> Any:
+    groups = source.side.groups if source.side else None
+    kept, aside = split_rows(len(source), share, seed, groups)
+    if not len(kept) or not len(aside):
+        together = "" if groups is None else " Groups of images stay together."
+        raise DataError(
+            f"'{source.name}' has {len(source)} training images; setting {share:.0%} aside for "
+            f"{purpose} leaves {len(kept)} and {len(aside)}. Both need one or more.{together}"
+        )
+    return kept, aside

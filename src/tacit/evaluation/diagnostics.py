@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tacit.distributed import rank, sum_over_ranks
 from tacit.evaluation.metrics import Identification
-from tacit.ops import rank, sum_over_ranks
 from tacit.types import Batch, Step
 
 GROUPS = ("known", "missed", "negative")

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from tacit.devices import autocast
+from tacit.distributed import gather_rows
 from tacit.evaluation.metrics import f1_scores, mean_average_precision, precision_recall_at_k
-from tacit.ops import gather_rows
 from tacit.types import Batch
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The precision of a forward pass; losses and metrics always use 32 bits or more."""
-    if precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
 
 
 @torch.inference_mode()
@@ -81,8 +73,3 @@ def score(
         100 * at_3[0],
         100 * at_3[1],
     )
-
-
-def parameter_count(model: nn.Module) -> int:
-    """The number of values a model learns."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

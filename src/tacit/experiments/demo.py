@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tacit.config import Config, resolve
-from tacit.experiments.demo_page import build_page
-from tacit.experiments.demo_table import FLAGSHIP, Row
-from tacit.experiments.page import write_page
-from tacit.experiments.side_by_side import Planned, train_side_by_side
+from tacit.experiments.demo_page import FLAGSHIP, Row, build_page
+from tacit.experiments.jobs import Planned, train_side_by_side
 from tacit.files import write_text
-from tacit.training.report import Log, Reporter
-from tacit.training.run import complete, read_splits
+from tacit.report.page import write_page
+from tacit.runs.build import read_splits
+from tacit.runs.folder import Log
+from tacit.training.report import Reporter
+from tacit.training.run import complete
 
 MARKER = "demo.json"
 

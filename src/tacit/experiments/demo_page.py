@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tacit.config import Config
-from tacit.data import Splits
-from tacit.experiments.charts import Line
-from tacit.experiments.demo_table import COLUMNS, FLAGSHIP, Row, table_cells
+from tacit.data.source import Splits
 from tacit.experiments.gallery import collect_examples
-from tacit.experiments.page import Chart, Page, Table
-from tacit.training.report import Log
+from tacit.report.charts import Line
+from tacit.report.page import Chart, Page, Table
+from tacit.runs.folder import Log
 
 Records = list[dict[str, Any]]
 
@@ -125,3 +125,34 @@ def _line(name: str, log: Records, *keys: str) -> Line:
             value = (value or {}).get(key)
         values.append(value)
     return Line(name, tuple(float(record["epoch"]) for record in log), tuple(values))
+
+
+FLAGSHIP = "IGNORE"
+
+
+COLUMNS = ("method", "test mAP", "precision", "recall", "F1", "seconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant in the table: means over seeds, in percent and from 0 to 1."""
+
+    method: str
+    map: float
+    map_spread: float
+    precision: float
+    recall: float
+    f1: float
+    seconds: float
+    maps: tuple[float, ...]
+
+
+def table_cells(row: Row) -> tuple[str, ...]:
+    """Write a row as text; a variant that suspects nothing has no identification."""
+    spread = f" ± {row.map_spread:.1f}" if len(row.maps) > 1 else ""
+    suspects = (
+        (f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}")
+        if row.precision or row.recall
+        else ("–", "–", "–")
+    )
+    return (row.method, f"{row.map:.1f}{spread}", *suspects, f"{row.seconds:.0f}")

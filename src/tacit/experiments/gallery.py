@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.config import Config
-from tacit.data import Splits
-from tacit.data.source import Source
-from tacit.data.transforms import plain
-from tacit.experiments.examples import Example
-from tacit.methods.base import Learner
-from tacit.training.checkpoint import Identity, load_checkpoint
-from tacit.training.run import build_learner
+from tacit.data.source import Source, Splits
+from tacit.images.views import plain
+from tacit.learner import Learner
+from tacit.report.examples import Example
+from tacit.runs.build import build_learner
+from tacit.runs.checkpoint import Identity, load_checkpoint
 from tacit.types import Batch, Clock
 
 EXAMPLES = 6

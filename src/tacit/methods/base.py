@@ -8,16 +8,19 @@ it thinks of some images, in training or after it, asks ``judge``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ClassVar, Literal, Protocol, dataclass_transform, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
-from tacit.chunks import Chunked
+from tacit.distributed import alone
 from tacit.losses import full_precision
-from tacit.ops import alone, evaluating
-from tacit.together import Together
+from tacit.modes import evaluating
+from tacit.ranges import check
 from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, Step
 
 Labels = Literal["observed", "full", "true_negatives"]
@@ -36,10 +39,17 @@ class LocalisingModel(Protocol):
         """Turn 8-bit pixels, or floats from 0 to 1, into what the model reads."""
 
 
+@dataclass_transform(kw_only_default=True, eq_default=False)
 class Method(nn.Module):
     """A way of learning from incomplete labels.
 
-    Hyperparameters are constructor arguments and nothing else. Three promises hold for all:
+    A hyperparameter is a line in the class, ``threshold: Share = 0.6``: its name, its range and its
+    default. As for a dataclass, the constructor is made from these lines, those of base classes
+    included; it takes them by name, checks them, see `tacit.ranges`, and keeps them. What else
+    there is to construct is done in ``__post_init__``, after ``super().__post_init__()``. A class
+    may have a constructor of its own instead; its arguments are the hyperparameters, then.
+
+    Three promises hold for all:
 
     - ``setup`` runs before the optimiser is built and before a checkpoint is loaded, so parameters
       and buffers created there are trained and restored.
@@ -67,7 +77,28 @@ class Method(nn.Module):
     """Whether it shows the model images of its own making, such as masked ones. What is known of
     the batch's images, like features of a frozen trunk, then cannot stand in for them."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Named sets of hyperparameters; the constructor's defaults need no name."""
+    """Named sets of hyperparameters. A set states all that the results hang on, so that no default
+    can change it; an empty one is the defaults themselves."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not _has_written_constructor(cls):
+            _complete_lines(cls)
+            dataclass(kw_only=True, eq=False, repr=False)(cls)
+        if "__init__" in vars(cls):
+            cls.__init__ = _checked(cls)  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        """Construct what is more than a hyperparameter; they are set already."""
+        super().__init__()
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the value of every hyperparameter that it was built with, defaults included.
+
+        The class takes them as they are: ``type(method)(**method.hyperparameters())``. What came
+        from a recipe can go into JSON.
+        """
+        return dict(vars(self).get("_built_with", {}))
 
     def setup(self, annotations: Annotations) -> None:
         """Look at the annotations once, before training."""
@@ -114,32 +145,67 @@ class Method(nn.Module):
         """Act once after each epoch."""
 
 
+def _has_written_constructor(cls: type[Method]) -> bool:
+    """Whether the class or a base has a constructor that was not made from its lines."""
+    return any(
+        "__init__" in vars(base) and "__dataclass_fields__" not in vars(base)
+        for base in cls.__mro__[: cls.__mro__.index(Method)]
+    )
+
+
+def _complete_lines(cls: type[Method]) -> None:
+    """Let a new default alone keep the range of the base class, and refuse what is no line."""
+    lines = inspect.get_annotations(cls)
+    for name, kind in lines.items():
+        if "ClassVar" in str(kind):
+            continue
+        if name in Method.__annotations__:
+            raise TypeError(
+                f"{cls.__name__}.{name} is no hyperparameter; write it without an annotation"
+            )
+        if not hasattr(cls, name):
+            raise TypeError(
+                f"{cls.__name__}.{name} has no default, which every hyperparameter needs; what is "
+                f"none is annotated where it is set, as in `self.{name}: {kind}`"
+            )
+    for base in cls.__mro__[1 : cls.__mro__.index(Method)]:
+        fields: dict[str, Any] = vars(base).get("__dataclass_fields__", {})
+        for name in fields.keys() & (vars(cls).keys() - lines.keys()):
+            cls.__annotations__.setdefault(name, annotations_of(base)[name])
+
+
+def _checked(cls: type[Method]) -> Callable[..., None]:
+    """Return the constructor with its arguments checked, and noted when it is the outermost."""
+    construct: Callable[..., None] = vars(cls)["__init__"]
+    signature = inspect.signature(construct)
+    annotations: dict[str, Any] = {}
+
+    @wraps(construct)
+    def checked(self: Method, *args: Any, **given: Any) -> None:
+        bound = signature.bind(self, *args, **given)
+        bound.apply_defaults()
+        if not annotations:  # not before, because what they name may be defined later
+            annotations.update(annotations_of(cls))
+        for name, annotation in annotations.items():
+            bound.arguments[name] = check(name, annotation, bound.arguments[name])
+        vars(self).setdefault("_built_with", {name: bound.arguments[name] for name in annotations})
+        construct(*bound.args, **bound.kwargs)
+
+    return checked
+
+
+def annotations_of(cls: type[Method]) -> dict[str, Any]:
+    """Return how each hyperparameter of a class is annotated, which includes its range."""
+    written = _has_written_constructor(cls)
+    types = get_type_hints(cls.__init__ if written else cls, include_extras=True)
+    return {
+        name: types.get(name, Any)
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
 def undecayed(method: Method) -> list[nn.Parameter]:
     """Return the parameters of a method that weight decay leaves alone."""
     named = dict(method.named_parameters())
     return [named[name] for name in method.without_decay if name in named]
-
-
-class Learner(nn.Module):
-    """Model and method as one module, so that one forward is one whole training step.
-
-    Whatever wraps a module (parallel training, precision, checkpoints, optimisers) wraps this
-    one, and a method with parameters of its own needs nothing special.
-    """
-
-    def __init__(self, model: nn.Module, method: Method) -> None:
-        super().__init__()
-        self.model = model
-        self.method = method
-        self.parts = 1
-        """Parts in which the model sees a batch; the method always sees the whole."""
-        self.together = False
-        """Whether the model's trunk reads all views of a batch in one go."""
-
-    def forward(self, batch: Batch, clock: Clock) -> Step:
-        model = self.model
-        if self.parts > 1:
-            model = Chunked(model, self.parts)
-        elif self.together and len(batch.views) > 1:
-            model = Together(model, batch.views)
-        return self.method.step(model, batch, clock)

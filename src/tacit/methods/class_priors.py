@@ -8,11 +8,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision
 from tacit.methods.base import Method
-from tacit.methods.checks import one_of, whole, within
-from tacit.ops import global_mean, sum_over_ranks, world_size
-from tacit.priors import ExpectedPositives
+from tacit.methods.parts.priors import ExpectedPositives
+from tacit.methods.parts.statistics import global_mean
+from tacit.ranges import Count, Epsilon, PerImage
 from tacit.types import Annotations, Batch, Clock, Step
 
 # How well most classes must be told apart before priors are used; 1 is perfectly.
@@ -31,12 +32,12 @@ class ExpectedPositiveRegularisation(Method):
         epsilon: Added to probabilities inside the logarithm.
     """
 
-    def __init__(self, expected_positives: float | None = None, epsilon: float = 0.0) -> None:
-        super().__init__()
-        if expected_positives is not None:
-            within("expected_positives", expected_positives, 0, 1e6)
-        self.expected = ExpectedPositives(expected_positives)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    expected_positives: PerImage | None = None
+    epsilon: Epsilon = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.expected = ExpectedPositives(self.expected_positives)
 
     def setup(self, annotations: Annotations) -> None:
         self.expected.begin(annotations)
@@ -62,7 +63,7 @@ class ClassPriorRisk(Method):
     After Liu et al., "Can Class-Priors Help Single-Positive Multi-Label Learning?", 2023
     ("CRISP"), the risk of their equation 7. The term on logits that they add in equation 8 is not
     here, and so this is not a reproduction. After each epoch the prior of every class is estimated
-    anew, see `tacit.priors.estimate_priors`.
+    anew, see `tacit.methods.parts.priors.estimate_priors`.
 
     The risk takes over from assumed negatives when the scores tell most classes apart, and at the
     latest in the middle of a phase: before, its priors are guesses and its gradient vanishes.
@@ -75,23 +76,18 @@ class ClassPriorRisk(Method):
         epsilon: Added to probabilities inside the logarithm of the warm-up.
     """
 
-    known_share: Tensor
+    warmup_epochs: Count = 1
+    positives: Literal["dataset", "batch"] = "dataset"
+    epsilon: Epsilon = 0.0
 
-    def __init__(
-        self,
-        warmup_epochs: int = 1,
-        positives: Literal["dataset", "batch"] = "dataset",
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 1, 10_000)
-        self.positives = one_of("positives", positives, ("dataset", "batch"))
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.expected = ExpectedPositives(None)
 
     def setup(self, annotations: Annotations) -> None:
         # Until scores tell more, a class is as common as its known positives.
         self.expected.begin(annotations)
+        self.known_share: Tensor
         self.register_buffer("known_share", self.expected.priors.clone())
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:

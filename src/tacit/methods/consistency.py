@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from tacit.distributed import gather_rows
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
 from tacit.methods.base import Method
-from tacit.methods.checks import whole, within
-from tacit.ops import Queue, gather_rows, masked_mean
+from tacit.methods.parts.statistics import Queue, masked_mean
+from tacit.ranges import Epsilon, Weight
 from tacit.types import Batch, Clock, Judgement, Step
+
+Sure = Annotated[float, Field(ge=0.5, le=1)]
 
 
 class PseudoLabelConsistency(Method):
@@ -28,12 +32,11 @@ class PseudoLabelConsistency(Method):
         epsilon: Added to probabilities inside logarithms.
     """
 
-    def __init__(self, threshold: float = 0.6, weight: float = 1.0, epsilon: float = 0.0) -> None:
-        super().__init__()
-        self.views = ("weak", "strong")
-        self.threshold = within("threshold", threshold, 0.5, 1)
-        self.weight = within("weight", weight, 0, 100)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    views = ("weak", "strong")
+
+    threshold: Sure = 0.6
+    weight: Weight = 1.0
+    epsilon: Epsilon = 0.0
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         logits = model(both_views(batch))
@@ -93,37 +96,25 @@ class LabelAwareConsistency(PseudoLabelConsistency):
         [[phases]]
 
     Args:
-        threshold: As in pseudo-label consistency, in the first stage.
         late_threshold: The threshold in the second stage.
         late_from: When the second stage begins, counted in phases: 0.5 is the middle of the first
             phase, 1 the beginning of the second one. It lasts to the end of the run.
-        weight: Weight of the consistency.
         contrast_weight: Weight of the contrastive loss.
         temperature: Of the contrastive loss.
         queue_size: Entries to remember.
-        epsilon: Added to probabilities inside logarithms.
     """
 
     model_options: ClassVar[dict[str, Any]] = {"embedding_dim": 128}
 
-    def __init__(
-        self,
-        threshold: float = 0.6,
-        late_threshold: float = 0.9,
-        late_from: float = 0.5,
-        weight: float = 1.0,
-        contrast_weight: float = 1.0,
-        temperature: float = 0.5,
-        queue_size: int = 512,
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__(threshold, weight, epsilon)
-        self.late_threshold = within("late_threshold", late_threshold, 0.5, 1)
-        self.late_from = within("late_from", late_from, 0, 100)
-        self.contrast_weight = within("contrast_weight", contrast_weight, 0, 100)
-        self.temperature = within("temperature", temperature, 1e-3, 100)
-        size = whole("queue_size", queue_size, 1, 1_000_000)
-        self.queue = Queue(size, (2, self.model_options["embedding_dim"]))
+    late_threshold: Sure = 0.9
+    late_from: Annotated[float, Field(ge=0, le=100)] = 0.5
+    contrast_weight: Weight = 1.0
+    temperature: Annotated[float, Field(ge=1e-3, le=100)] = 0.5
+    queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.queue = Queue(self.queue_size, (2, self.model_options["embedding_dim"]))
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         # The first stage has no use for embeddings, but asking for them costs little, and a model

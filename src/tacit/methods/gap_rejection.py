@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from tacit.cam import Normalisation, Salient, keep_salient
+from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
 from tacit.methods.base import Method
-from tacit.methods.checks import one_of, switch, whole, within
-from tacit.ops import (
-    ExponentialAverage,
-    batch_statistics_only,
-    evaluating,
-    largest_of,
-    masked_mean,
-    sum_over_ranks,
-    world_size,
-)
-from tacit.priors import ExpectedPositives
+from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
+from tacit.methods.parts.priors import ExpectedPositives
+from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
+from tacit.modes import batch_statistics_only, evaluating
+from tacit.ranges import Epochs, Epsilon, Share, Weight
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
-GapMode = Literal["update", "train", "evaluation"]
-AverageScope = Literal["unknown", "all"]
-ConsistencyGradient = Literal["both", "strong"]
-WarmupLoss = Literal["full", "an_only"]
-MaskFill = Literal["mean", "black"]
+# What presets start from: a value for everything, so that no default can change a preset.
+PUBLISHED: Mapping[str, Any] = {
+    "reject": True,
+    "gap_threshold": True,
+    "average_threshold": True,
+    "cap": False,
+    "strong_view": True,
+    "reject_weight": 1.0,
+    "spbc_weight": 0.5,
+    "consistency_weight": 0.5,
+    "consistency_gradient": "both",
+    "cam_threshold": 0.5,
+    "cam_normalisation": "spatial",
+    "cam_relu": False,
+    "mask_fill": "mean",
+    "gap_mode": "update",
+    "gap_decay": 0.999,
+    "average_decay": 0.999,
+    "average_scope": "all",
+    "bias_correction": False,
+    "warmup_epochs": 3,
+    "warmup_loss": "full",
+    "epsilon": 1e-5,
+}
 
 
 class Ignore(Method):
@@ -52,14 +66,14 @@ class Ignore(Method):
         gap_threshold: Require the gap to exceed that of known positives.
         average_threshold: Require the logit to exceed the running average of its class.
         cap: Reject no more cells of a batch than positives are probably missing there, those with
-            the largest gaps, see `tacit.priors`.
+            the largest gaps, see `tacit.methods.parts.priors`.
         strong_view: Learn from a strong view beside the weak one; off, both are the weak view.
         reject_weight: Weight of the rejecting loss.
         spbc_weight: Weight of the known positives on the weak view; 0 switches the term off.
         consistency_weight: Weight of the agreement of both views; 0 switches the term off.
         consistency_gradient: Whether agreement moves both branches or the strong one alone.
         cam_threshold: Scaled activation above which a pixel stays visible.
-        cam_normalisation: How maps are scaled, see `tacit.cam.normalise`.
+        cam_normalisation: How maps are scaled, see `tacit.methods.parts.cam.normalise`.
         cam_relu: Drop negative activation first.
         mask_fill: What hidden pixels become.
         gap_mode: How the masked picture is read. ``update``: in training mode, remembered by batch
@@ -78,87 +92,54 @@ class Ignore(Method):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "robust": {},
         "paper": {
-            "bias_correction": False,
-            "gap_mode": "update",
+            **PUBLISHED,
+            "cam_threshold": 0.4,
+            "average_scope": "unknown",
+            "spbc_weight": 0.1,
             "warmup_loss": "an_only",
             "epsilon": 0.0,
         },
         "released": {
-            "bias_correction": False,
+            **PUBLISHED,
             "cam_normalisation": "batch_div_max",
             "cam_threshold": 0.8,
-            "average_scope": "all",
-            "gap_mode": "update",
-            "spbc_weight": 0.5,
-            "epsilon": 1e-5,
         },
-        "calr": {"cam_threshold": 0.5, "spbc_weight": 0.5},
-        "calr_released": {
-            "bias_correction": False,
-            "cam_normalisation": "batch_minmax",
-            "cam_threshold": 0.5,
-            "average_scope": "all",
-            "gap_mode": "update",
-            "spbc_weight": 0.5,
-            "epsilon": 1e-5,
+        "calr": {
+            **PUBLISHED,
+            "average_scope": "unknown",
+            "bias_correction": True,
+            "gap_mode": "train",
         },
+        "calr_released": {**PUBLISHED, "cam_normalisation": "batch_minmax"},
     }
 
-    def __init__(
-        self,
-        *,
-        reject: bool = True,
-        gap_threshold: bool = True,
-        average_threshold: bool = True,
-        cap: bool = False,
-        strong_view: bool = True,
-        reject_weight: float = 1.0,
-        spbc_weight: float = 0.1,
-        consistency_weight: float = 0.5,
-        consistency_gradient: ConsistencyGradient = "both",
-        cam_threshold: float = 0.4,
-        cam_normalisation: Normalisation = "spatial",
-        cam_relu: bool = False,
-        mask_fill: MaskFill = "mean",
-        gap_mode: GapMode = "train",
-        gap_decay: float = 0.999,
-        average_decay: float = 0.999,
-        average_scope: AverageScope = "unknown",
-        bias_correction: bool = True,
-        warmup_epochs: int = 3,
-        warmup_loss: WarmupLoss = "full",
-        epsilon: float = 1e-5,
-    ) -> None:
-        super().__init__()
-        one_of("consistency_gradient", consistency_gradient, get_args(ConsistencyGradient))
-        one_of("cam_normalisation", cam_normalisation, get_args(Normalisation))
-        one_of("mask_fill", mask_fill, get_args(MaskFill))
-        one_of("gap_mode", gap_mode, get_args(GapMode))
-        one_of("average_scope", average_scope, get_args(AverageScope))
-        one_of("warmup_loss", warmup_loss, get_args(WarmupLoss))
-        self.views = ("weak", "strong") if switch("strong_view", strong_view) else ("weak",)
-        self.reject = switch("reject", reject)
-        self.gap_threshold = switch("gap_threshold", gap_threshold)
-        self.average_threshold = switch("average_threshold", average_threshold)
-        self.cap = switch("cap", cap)
-        self.reject_weight = within("reject_weight", reject_weight, 0, 100)
-        self.spbc_weight = within("spbc_weight", spbc_weight, 0, 100)
-        self.consistency_weight = within("consistency_weight", consistency_weight, 0, 100)
-        self.consistency_gradient = consistency_gradient
-        self.cam_threshold = within("cam_threshold", cam_threshold, -1, 2)
-        self.cam_normalisation = cam_normalisation
-        self.cam_relu = switch("cam_relu", cam_relu)
-        self.mask_fill = mask_fill
-        self.gap_mode = gap_mode
-        self.gap_decay = within("gap_decay", gap_decay, 0, 1)
-        self.average_decay = within("average_decay", average_decay, 0, 1)
-        self.average_scope = average_scope
-        self.bias_correction = switch("bias_correction", bias_correction)
-        self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 0, 10_000)
-        self.warmup_loss = warmup_loss
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    reject: bool = True
+    gap_threshold: bool = True
+    average_threshold: bool = True
+    cap: bool = False
+    strong_view: bool = True
+    reject_weight: Weight = 1.0
+    spbc_weight: Weight = 0.1
+    consistency_weight: Weight = 0.5
+    consistency_gradient: Literal["both", "strong"] = "both"
+    cam_threshold: Annotated[float, Field(ge=-1, le=2)] = 0.4
+    cam_normalisation: Normalisation = "spatial"
+    cam_relu: bool = False
+    mask_fill: Literal["mean", "black"] = "mean"
+    gap_mode: Literal["update", "train", "evaluation"] = "train"
+    gap_decay: Share = 0.999
+    average_decay: Share = 0.999
+    average_scope: Literal["unknown", "all"] = "unknown"
+    bias_correction: bool = True
+    warmup_epochs: Epochs = 3
+    warmup_loss: Literal["full", "an_only"] = "full"
+    epsilon: Epsilon = 1e-5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.views = ("weak", "strong") if self.strong_view else ("weak",)
         self.most_positives: int | None = None
-        self.gap_average = ExponentialAverage(gap_decay, bias_correction=bias_correction)
+        self.gap_average = ExponentialAverage(self.gap_decay, bias_correction=self.bias_correction)
 
     def setup(self, annotations: Annotations) -> None:
         self.most_positives = annotations.most_positives

@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from tacit.distributed import gather_rows, world_size
 from tacit.losses import assumed_negative, full_precision, negative_loss, positive_loss
 from tacit.methods.base import Method
-from tacit.methods.checks import one_of, switch, within
-from tacit.ops import gather_rows, largest, world_size
-from tacit.tables import LabelTable
+from tacit.methods.parts.label_table import LabelTable
+from tacit.methods.parts.statistics import largest
+from tacit.ranges import Epsilon, Share
 from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, Step
-
-Record = Literal["inclusive", "strict", "never"]
-Schedule = Literal["constant", "growing"]
 
 
 def suspect_count(cells: int, rate: float, epoch: int, *, by_floats: bool = False) -> int:
@@ -48,13 +46,9 @@ class LargeLossRejection(Method):
         epsilon: Added to probabilities inside the logarithm.
     """
 
-    def __init__(
-        self, rate: float = 0.002, count_by_floats: bool = False, epsilon: float = 0.0
-    ) -> None:
-        super().__init__()
-        self.rate = within("rate", rate, 0, 1)
-        self.count_by_floats = switch("count_by_floats", count_by_floats)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    rate: Share = 0.002
+    count_by_floats: bool = False
+    epsilon: Epsilon = 0.0
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
@@ -104,11 +98,6 @@ class LargeLossCorrection(LargeLossRejection):
     """Take the unknown cells that cost most for positives, in this step only.
 
     Kim et al., "Large Loss Matters", CVPR 2022 ("LL-Ct").
-
-    Args:
-        rate: Share of cells that is added in every epoch after the first.
-        count_by_floats: Count as the released code does.
-        epsilon: Added to probabilities inside the logarithm.
     """
 
     def treat(self, loss: Tensor, large: Tensor, logits: Tensor) -> Tensor:
@@ -129,28 +118,23 @@ class PermanentCorrection(LargeLossCorrection):
         schedule: Correct the same share in every epoch, or one that grows as in LL-Ct.
         record: Which corrections are kept.
         keep: Where the corrections live: ``device``, ``cpu``, or the path of a file.
-        count_by_floats: Count a growing share as the released code does.
-        epsilon: Added to probabilities inside the logarithm.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "released": {"schedule": "growing", "record": "never", "count_by_floats": True}
+        "released": {
+            "rate": 0.001,
+            "schedule": "growing",
+            "record": "never",
+            "count_by_floats": True,
+            "epsilon": 0.0,
+        }
     }
     keeps_table: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        rate: float = 0.001,
-        schedule: Schedule = "constant",
-        record: Record = "inclusive",
-        keep: str = "device",
-        count_by_floats: bool = False,
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__(rate, count_by_floats, epsilon)
-        self.schedule = one_of("schedule", schedule, get_args(Schedule))
-        self.record = one_of("record", record, get_args(Record))
-        self.keep = keep
+    rate = 0.001
+    schedule: Literal["constant", "growing"] = "constant"
+    record: Literal["inclusive", "strict", "never"] = "inclusive"
+    keep: str = "device"
 
     def setup(self, annotations: Annotations) -> None:
         self.flipped = LabelTable(annotations.shape, 0, torch.bool, self.keep)
@@ -188,16 +172,8 @@ class BoostedRejection(LargeLossRejection):
     Classification", CVPR 2023 ("BoostLU"). Missing labels damp the map of a class; multiplying
     what is left of it undoes some of that, in training and at inference. The boost is an option
     of the model and is saved with it.
-
-    Args:
-        rate: Share of cells that is added in every epoch after the first.
-        count_by_floats: Count as the released code does.
-        epsilon: Added to probabilities inside the logarithm.
     """
 
     model_options: ClassVar[Mapping[str, Any]] = {"boost": 5.0}
 
-    def __init__(
-        self, rate: float = 0.005, count_by_floats: bool = False, epsilon: float = 0.0
-    ) -> None:
-        super().__init__(rate, count_by_floats, epsilon)
+    rate = 0.005

@@ -15,8 +15,8 @@ from tacit.losses import (
     full_precision,
 )
 from tacit.methods.base import Method
-from tacit.methods.checks import whole, within
-from tacit.tables import LabelTable
+from tacit.methods.parts.label_table import LabelTable
+from tacit.ranges import Count, Epsilon, Share, SmallWeight
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
 ROWS_AT_ONCE = 65_536
@@ -44,22 +44,12 @@ class AsymmetricPseudoLabels(Method):
 
     keeps_table: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        entropy_weight: float = 0.1,
-        pseudo_weight: float = 0.9,
-        share: float = 0.9,
-        warmup_epochs: int = 5,
-        keep: str = "device",
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.entropy_weight = within("entropy_weight", entropy_weight, 0, 10)
-        self.pseudo_weight = within("pseudo_weight", pseudo_weight, 0, 10)
-        self.share = within("share", share, 0, 1)
-        self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 1, 10_000)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
-        self.keep = keep
+    entropy_weight: SmallWeight = 0.1
+    pseudo_weight: SmallWeight = 0.9
+    share: Share = 0.9
+    warmup_epochs: Count = 5
+    keep: str = "device"
+    epsilon: Epsilon = 0.0
 
     def setup(self, annotations: Annotations) -> None:
         known = annotations.known

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePath
 
-from tacit.data.formats.tree import is_picture
+from tacit.data.formats.shared.folders import is_picture
 from tacit.data.listing import image_path
 from tacit.errors import DataError
 from tacit.files import write_atomically

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tacit.data.pictures import open_picture
-from tacit.data.transforms import plain, scaled_fast
+from tacit.data.open_image import open_picture
 from tacit.errors import DataError
+from tacit.images.views import plain, scaled_fast
 from tacit.prediction.inputs import Names
 from tacit.prediction.name_tables import NameTable
 from tacit.prediction.plan import Plan, Shard

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tacit.devices import autocast
 from tacit.errors import DataError, unknown_name
-from tacit.evaluation.evaluate import autocast
 from tacit.models.artefact import load_model, read_config
 from tacit.models.folding import fold, hasten
 from tacit.prediction.columns import Columns

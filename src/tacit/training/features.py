@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from tacit.config import Config, Phase
-from tacit.data import Splits
-from tacit.data.loader import Item, ShuffledBatches, evaluation_loader
-from tacit.data.source import Source
+from tacit.data.source import Source, Splits
+from tacit.devices import autocast
+from tacit.distributed import exchange_shares, own_share
 from tacit.errors import UsageError
-from tacit.evaluation.evaluate import autocast, predict
-from tacit.methods.base import Learner, Method
-from tacit.ops import own_share
-from tacit.training.feeds import EVALUATION_BATCH, PictureFeed
-from tacit.training.processes import exchange_shares
+from tacit.evaluation.evaluate import predict
+from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches, evaluation_loader
+from tacit.learner import Learner
+from tacit.methods.base import Method
+from tacit.models.wrappers import HeadModel
+from tacit.training.feeds import PictureFeed
 from tacit.types import Batch
 
 IN_MEMORY = 2**30
@@ -48,40 +49,6 @@ def check_features(config: Config, method: Method) -> None:
             raise UsageError(
                 f"{asked} stores features of single pictures, and none of mixtures; set "
                 f'data.mix = "none".'
-            )
-
-
-class HeadModel(nn.Module):
-    """A model whose images are features already: of every verb, the head's part is left."""
-
-    def __init__(self, model: Any, pooled: bool) -> None:
-        super().__init__()
-        self.model, self.pooled = model, pooled
-        self.training = model.training
-
-    def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.model.logits_from(features)
-        return logits
-
-    def localise(self, features: Tensor) -> Any:
-        """As the model's ``localise``."""
-        self._require_maps()
-        return self.model.localise_from(features)
-
-    def embed(self, features: Tensor) -> Any:
-        """As the model's ``embed``."""
-        self._require_maps()
-        return self.model.embed_from(features)
-
-    def normalise(self, features: Tensor) -> Tensor:
-        """Return features as they are."""
-        return features
-
-    def _require_maps(self) -> None:
-        if self.pooled:
-            raise UsageError(
-                "This method asks where classes are, which pooled features no longer tell; set "
-                'phases.features = "maps".'
             )
 
 

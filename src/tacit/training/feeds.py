@@ -10,19 +10,21 @@ import torch
 from numpy.typing import NDArray
 
 from tacit.config import Config
-from tacit.data import Splits
-from tacit.data.batch_strong import batch_strong
-from tacit.data.loader import ShuffledBatches, evaluation_loader, training_loader
-from tacit.data.mixing import logic_mix
-from tacit.data.source import Source
+from tacit.data.source import Source, Splits
+from tacit.distributed import own_share
 from tacit.evaluation.evaluate import predict
-from tacit.methods.base import Learner
-from tacit.ops import own_share
+from tacit.images.device_views import batch_strong
+from tacit.images.loader import (
+    EVALUATION_BATCH,
+    ShuffledBatches,
+    evaluation_loader,
+    training_loader,
+)
+from tacit.images.mixing import logic_mix
+from tacit.learner import Learner
 from tacit.training.prefetch import Prefetch
 from tacit.training.sharding import gathered
 from tacit.types import Batch
-
-EVALUATION_BATCH = 64
 
 
 class PictureFeed:

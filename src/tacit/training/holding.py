@@ -7,11 +7,11 @@ from dataclasses import replace
 import torch
 
 from tacit.config import Config
-from tacit.data import Splits
-from tacit.data.held import check_room, held
+from tacit.data.source import Splits
+from tacit.distributed import wait_for_all
 from tacit.errors import UsageError
+from tacit.images.in_memory import check_room, held
 from tacit.methods.base import Method
-from tacit.training.processes import wait_for_all
 
 
 def check_hold(config: Config, method: Method) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tacit.distributed import sum_over_ranks, world_size
 from tacit.errors import TrainingError
-from tacit.ops import sum_over_ranks, world_size
 from tacit.types import Batch, Clock, Step
 
 

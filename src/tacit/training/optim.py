@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from tacit.config import Phase
 from tacit.errors import UsageError
-from tacit.methods.base import Learner, Method, undecayed
+from tacit.learner import Learner
+from tacit.methods.base import Method, undecayed
 from tacit.training.sharding import divided_names
 
 
@@ -25,8 +26,11 @@ def _frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.Param
     """Return the modules that stand still, and the parameters that do not learn, by one name."""
     model: Any = learner.model
     parts = dict(model.named_modules())
+    norms = [part for part in parts.values() if isinstance(part, _BatchNorm)]
     if name == "batch_norm":  # its statistics stand still, its weights may learn
-        return [part for part in parts.values() if isinstance(part, _BatchNorm)], []
+        return list(norms), []
+    if name == "batch_norm_affine":  # its weights stand still, its statistics may move
+        return [], [parameter for part in norms for parameter in part.parameters()]
     if name in parts and name:
         return [parts[name]], list(parts[name].parameters())
     stage = re.fullmatch(r"trunk\.(?:stage(?P<number>[1-9]\d*)|stem)", name)
@@ -34,7 +38,7 @@ def _frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.Param
         children = ", ".join(name for name, _ in model.named_children())
         raise UsageError(
             f"The model has no part '{name}' to freeze; it has: {children}, trunk.stem, "
-            f"trunk.stage1 and so on, and batch_norm."
+            f"trunk.stage1 and so on, batch_norm and batch_norm_affine."
         )
     depths, number = model.trunk.depths(coarse=True), int(stage["number"] or 0)
     if number not in depths.values():

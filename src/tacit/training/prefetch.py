@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tacit.data.loader import ShuffledBatches
+from tacit.images.loader import ShuffledBatches
 from tacit.types import Batch
 
 

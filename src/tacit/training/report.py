@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any, Protocol
-
-from tacit.files import write_text
 
 
 class Reporter(Protocol):
@@ -39,27 +35,3 @@ class Silent:
 
     def end_epoch(self, record: dict[str, Any]) -> None:
         pass
-
-
-class Log:
-    """One JSON line per epoch, in metrics.jsonl."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> list[dict[str, Any]]:
-        """Return all records."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
-
-    def keep(self, epochs: int) -> None:
-        """Drop records beyond a number of finished epochs: training goes on from there."""
-        self._write(self.read()[:epochs])
-
-    def append(self, record: dict[str, Any]) -> None:
-        """Add a record. The file is rewritten whole, so a crash cannot leave half a line."""
-        self._write([*self.read(), record])
-
-    def _write(self, records: list[dict[str, Any]]) -> None:
-        write_text(self.path, "".join(json.dumps(record) + "\n" for record in records))

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tacit.config import Config
+from tacit.distributed import world_size
 from tacit.errors import UsageError
-from tacit.ops import world_size
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 

@@ -21,9 +21,8 @@ from torch import Tensor
 
 from tacit.config import Config
 from tacit.data.source import Source
+from tacit.distributed import gather_rows, is_first
 from tacit.files import write_atomically
-from tacit.ops import gather_rows
-from tacit.training.processes import is_first
 from tacit.types import Batch, Step
 
 FILE = "suspects.parquet"

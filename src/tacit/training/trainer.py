@@ -15,36 +15,29 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from tacit.config import Config, Phase
-from tacit.data import Splits
-from tacit.data.loader import ShuffledBatches
+from tacit.data.source import Splits
+from tacit.distributed import agreed, is_first, rank, wait_for_all, world_size
 from tacit.errors import TrainingError
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.evaluate import Scores, score
 from tacit.evaluation.thresholds import choose_thresholds
-from tacit.methods.base import Learner
+from tacit.images.loader import ShuffledBatches
+from tacit.learner import Learner
 from tacit.models.artefact import save_model
-from tacit.ops import rank, world_size
-from tacit.training.averaging import AveragedModel
-from tacit.training.checkpoint import Identity, load_checkpoint, save_checkpoint
-from tacit.training.computing import prepare
-from tacit.training.descent import Descent
+from tacit.runs.checkpoint import Identity, load_checkpoint, save_checkpoint
+from tacit.runs.folder import Log
 from tacit.training.features import open_feed
 from tacit.training.feeds import PictureFeed
 from tacit.training.holding import hold
 from tacit.training.interrupts import Interrupted, Interrupts
 from tacit.training.meter import FiniteWatch, Meter
 from tacit.training.optim import build_optimiser, build_schedule, frozen_parts
-from tacit.training.processes import (
-    agreed,
-    is_first,
-    join_statistics,
-    random_states,
-    restore_random_states,
-    wait_for_all,
-)
-from tacit.training.report import Log, Reporter
+from tacit.training.parallel import join_statistics, random_states, restore_random_states
+from tacit.training.prepare_model import prepare
+from tacit.training.report import Reporter
 from tacit.training.sharding import load_whole, load_whole_optimiser, whole
 from tacit.training.suspects import SuspectLog
+from tacit.training.update import AveragedModel, Descent
 from tacit.types import Clock
 
 # Processes ask one another only now and then whether one of them was told to stop.

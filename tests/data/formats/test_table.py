@@ -11,7 +11,7 @@ import pytest
 
 from benchmark_copies import touch_picture
 from tacit.data.formats import read_listing
-from tacit.data.formats.table import read
+from tacit.data.formats.table.read import read
 from tacit.data.listing import Listing
 from tacit.errors import DataError, UsageError
 

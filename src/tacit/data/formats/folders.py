@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tacit.data.formats.assemble import Cells, assemble
-from tacit.data.formats.objects import Objects
-from tacit.data.formats.part_names import is_part
-from tacit.data.formats.tree import folders_in, has_pictures, is_picture, picture_files
-from tacit.data.formats.writing import (
+from tacit.data.formats import SHAPE, Match
+from tacit.data.formats.shared.assemble import Cells, assemble
+from tacit.data.formats.shared.folders import folders_in, has_pictures, is_picture, picture_files
+from tacit.data.formats.shared.objects import Objects
+from tacit.data.formats.shared.writing import (
     Pictures,
     bring_picture,
     file_name,
@@ -24,20 +24,21 @@ from tacit.data.formats.writing import (
     write_classes,
 )
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError, UsageError
 
 TABLES = ("csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "feather", "json", "xml", "yaml")
 NOT_CLASSES = frozenset(("images", "labels", "annotations", "jpegimages", "imagesets"))
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like a folder of classes; labels in a file beside them come first."""
     if not path.is_dir() or any(next(path.glob(f"*.{suffix}"), None) for suffix in TABLES):
         return None
     folders = [folder for tops in _parts(path).values() for folder in folders_in(tops)]
     if len(folders) < 2 or {folder.name.lower() for folder in folders} & NOT_CLASSES:
         return None
-    return "a folder for each class" if any(map(has_pictures, folders)) else None
+    return Match("a folder for each class", SHAPE) if any(map(has_pictures, folders)) else None
 
 
 def _parts(path: Path) -> dict[str, Path]:

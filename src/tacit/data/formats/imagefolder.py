@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tacit.data.formats.arrow import read_table
-from tacit.data.formats.assemble import Cells
-from tacit.data.formats.part_names import is_part
-from tacit.data.formats.table import Told, read_rows
-from tacit.data.formats.table_rows import list_rows, says_negatives, write_jsonl
-from tacit.data.formats.tree import folders_in
-from tacit.data.formats.writing import (
+from tacit.data.formats import Match
+from tacit.data.formats.shared.assemble import Cells
+from tacit.data.formats.shared.folders import folders_in
+from tacit.data.formats.shared.writing import (
     Pictures,
     bring_picture,
     file_name,
@@ -26,17 +23,21 @@ from tacit.data.formats.writing import (
     whole_folder,
     write_classes,
 )
+from tacit.data.formats.table.files import read_table
+from tacit.data.formats.table.read import Told, read_rows
+from tacit.data.formats.table.write import list_rows, says_negatives, write_jsonl
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError, UsageError
 
 FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 COLUMN = "file_name"
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like an imagefolder."""
     found = _files(path) if path.is_dir() else []
-    return f"a folder with {found[0].relative_to(path)}" if found else None
+    return Match(f"a folder with {found[0].relative_to(path)}") if found else None
 
 
 def _files(path: Path) -> list[Path]:

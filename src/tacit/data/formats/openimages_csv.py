@@ -15,11 +15,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from tacit.data.formats.arrow import first_line
-from tacit.data.formats.assemble import Cells, assemble, find_folder
-from tacit.data.formats.documents import read_text
-from tacit.data.formats.part_names import is_part
-from tacit.data.formats.writing import (
+from tacit.data.formats import Match
+from tacit.data.formats.shared.assemble import Cells, assemble, find_folder
+from tacit.data.formats.shared.json_files import read_text
+from tacit.data.formats.shared.writing import (
     file_name,
     left_out,
     named_rows,
@@ -29,7 +28,9 @@ from tacit.data.formats.writing import (
     whole_folder,
     write_classes,
 )
+from tacit.data.formats.table.files import first_line
 from tacit.data.listing import Absent, Listing
+from tacit.data.split_names import is_part
 from tacit.errors import DataError
 from tacit.files import write_atomically
 
@@ -39,11 +40,11 @@ NAMES = "*class-descriptions*.csv"
 ENDING = "-annotations-human-imagelabels"
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like Open Images' labels."""
     if path.is_file():
-        return f"CSV with {', '.join(COLUMNS)}" if _is_labels(path) else None
-    return next((f"a folder with {file.name}" for file in _files(path)), None)
+        return Match(f"CSV with {', '.join(COLUMNS)}") if _is_labels(path) else None
+    return next((Match(f"a folder with {file.name}") for file in _files(path)), None)
 
 
 def _is_labels(path: Path) -> bool:

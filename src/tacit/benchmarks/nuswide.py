@@ -1,0 +1,51 @@
+"""NUS-WIDE, from the arrays in which it is passed on; there are two packagings of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tacit.benchmarks.rows import full_listing
+from tacit.data.listing import Listing
+from tacit.data.observe import full_labels
+from tacit.errors import DataError
+
+# The official Concepts81, in alphabetical order.
+CLASSES = (
+    "airport", "animal", "beach", "bear", "birds", "boats", "book", "bridge", "buildings", "cars",
+    "castle", "cat", "cityscape", "clouds", "computer", "coral", "cow", "dancing", "dog",
+    "earthquake", "elk", "fire", "fish", "flags", "flowers", "food", "fox", "frost", "garden",
+    "glacier", "grass", "harbor", "horses", "house", "lake", "leaf", "map", "military", "moon",
+    "mountain", "nighttime", "ocean", "person", "plane", "plants", "police", "protest", "railroad",
+    "rainbow", "reflection", "road", "rocks", "running", "sand", "sign", "sky", "snow", "soccer",
+    "sports", "statue", "street", "sun", "sunset", "surf", "swimmers", "tattoo", "temple", "tiger",
+    "tower", "town", "toy", "train", "tree", "valley", "vehicle", "water", "waterfall", "wedding",
+    "whales", "window", "zebra",
+)  # fmt: skip
+PARTS = {"train": "train", "test": "val"}
+
+
+def read(root: Path) -> Listing:
+    """Read the arrays. Images may be without any class; their order is that of the arrays."""
+    found, notes = {}, []
+    for part, official in PARTS.items():
+        images = _load(root / f"formatted_{official}_images.npy")
+        labels = _load(root / f"formatted_{official}_labels.npy")
+        if labels.shape != (len(images), len(CLASSES)):
+            raise DataError(
+                f"NUS-WIDE's {part} part has {len(images)} images but labels of shape "
+                f"{labels.shape}; expected ({len(images)}, {len(CLASSES)})."
+            )
+        names = [f"Flickr/{str(name).lstrip('/')}" for name in images]
+        empty = int((labels != 1).all(1).sum())
+        notes.append(f"{empty} images of {part} show none of the classes")
+        found[part] = (names, full_labels(labels))
+    return full_listing("nuswide", root, CLASSES, found, notes)
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as an array: {error}.") from error

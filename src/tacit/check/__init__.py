@@ -1,0 +1,125 @@
+"""The table of what may be wrong with a data set: how bad it is, how it is told, what mends it.
+
+Reading the table imports nothing. A new kind is one row here and one place that finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+# What errors are taken out by; for warnings and notes, which may be as they should, it has to be
+# asked for.
+CLEAN = "tacit check {data} --clean cleaned/labels.csv"
+MEND = "tacit check {data} --clean cleaned/labels.csv --mend {kind}"
+SET_ASIDE = "mkdir -p set-aside && mv -- {path} set-aside/"
+WRITE_ANEW = (
+    'python -c "import sys; from tacit.data.open_image import open_picture; '
+    'open_picture(sys.argv[1]).save(sys.argv[1], quality=95)" {path}'
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row: a thing that may be wrong.
+
+    Attributes:
+        severity: "error" stops training or falsifies results, "warning" probably hurts, "note" is
+            good to know.
+        sentence: How one finding is told.
+        fix: A command of a shell that mends it.
+    """
+
+    severity: Severity
+    sentence: str
+    fix: str
+
+
+KINDS: dict[str, Kind] = {
+    # the file of labels
+    "unreadable": Kind("error", "the labels cannot be used as they are: {why}", CLEAN),
+    "conflict": Kind("error", "{image} is said both to show and not to show '{class}'", CLEAN),
+    "unlisted_class": Kind("error", "'{class}' is not in the list of classes{near}", CLEAN),
+    "blank_name": Kind("error", "row {row} names no image", CLEAN),
+    "two_parts": Kind("error", "{image} is in two parts, {part} and {other_part}", CLEAN),
+    "odd_parts": Kind(
+        "error",
+        "the parts are {parts}; training wants train, validation and test, each once",
+        CLEAN,
+    ),
+    "listed_twice": Kind("warning", "{image} is listed {times} times", MEND),
+    # names
+    "outside": Kind("error", "{image} leads out of the folder of the pictures", CLEAN),
+    "long_name": Kind("error", "{image} has a part of more than 255 bytes", CLEAN),
+    "no_pictures": Kind(
+        "error",
+        "none of the {count} images is in {root}; say where they are with --images",
+        "find .. -name {first}",
+    ),
+    "missing": Kind("error", "{image} is listed, but there is no such file{near}", CLEAN),
+    "case_clash": Kind("warning", "{image} and {other} differ in upper and lower case alone", MEND),
+    "unicode_clash": Kind(
+        "warning", "{image} and {other} are written alike with other characters", MEND
+    ),
+    "link_outside": Kind(
+        "note",
+        "{image} is a link to {target}, outside the folder",
+        "cp --remove-destination -- {target_path} {path}",
+    ),
+    "unlisted": Kind("note", "{image} lies in the folder, but is not listed", SET_ASIDE),
+    # files
+    "no_file": Kind("error", "{image} is no ordinary file", CLEAN),
+    "no_access": Kind("error", "{image} cannot be read: {why}", "chmod u+r -- {path}"),
+    "empty_file": Kind("error", "{image} has no bytes", CLEAN),
+    "not_a_picture": Kind("error", "{image} is no picture that can be read", CLEAN),
+    "corrupt": Kind("error", "{image} is damaged: {why}", CLEAN),
+    "bomb": Kind("error", "{image} claims more pixels than are opened: {why}", CLEAN),
+    # pictures
+    "wrong_suffix": Kind("note", "{image} holds {found}", WRITE_ANEW),
+    "animated": Kind("warning", "{image} has {frames} frames; the first is used", WRITE_ANEW),
+    "tiny": Kind("warning", "{image} is {width} x {height} pixels", MEND),
+    "stretched": Kind("warning", "{image} is {width} x {height}, very long", MEND),
+    "blank": Kind("warning", "{image} has one colour", MEND),
+    "sixteen_bit": Kind("note", "{image} has more than 8 bits; they are scaled", WRITE_ANEW),
+    "cmyk": Kind("note", "{image} has colours for print (CMYK)", WRITE_ANEW),
+    "palette": Kind("note", "{image} has a palette", WRITE_ANEW),
+    "transparent": Kind("note", "{image} is transparent; it is put on white", WRITE_ANEW),
+    "rotated": Kind("note", "{image} is turned upright by its EXIF orientation", WRITE_ANEW),
+    # pictures beside each other
+    "leak": Kind("error", "{image} ({part}) and {other} ({other_part}) are the same file", CLEAN),
+    "near_leak": Kind("error", "{image} ({part}) and {other} ({other_part}) look alike", CLEAN),
+    "duplicate": Kind("warning", "{image} and {other} are the same file", MEND),
+    "near_duplicate": Kind("warning", "{image} and {other} look alike", MEND),
+    "duplicates_disagree": Kind(
+        "error",
+        "of {image} and {other}, the same file, one shows '{class}' and one does not",
+        CLEAN,
+    ),
+    # labels
+    "few_classes": Kind(
+        "error", "there are {count} classes; training wants two or more", "tacit datasets"
+    ),
+    "class_variant": Kind(
+        "warning", "'{class}' is probably '{other}' ({count} and {others} images)", MEND
+    ),
+    "class_typo": Kind(
+        "warning", "'{class}' may mean '{other}' ({count} and {others} images)", MEND
+    ),
+    "unlabelled": Kind("warning", "{image} has no label at all", MEND),
+    "empty_class": Kind("warning", "'{class}' is present in no image", MEND),
+    "untrained_class": Kind(
+        "warning", "'{class}' is present in other parts, but never in train", MEND
+    ),
+    "always_present": Kind("warning", "'{class}' is present in every image", MEND),
+    "identical_classes": Kind(
+        "warning", "'{class}' and '{other}' are present in the same images", MEND
+    ),
+    "rare_class": Kind(
+        "note",
+        "'{class}' is present in few images ({count})",
+        MEND,
+    ),
+}

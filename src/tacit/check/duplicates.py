@@ -1,0 +1,113 @@
+"""The same picture more than once: the same file, or what looks the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tacit.check.decode import Look
+from tacit.check.findings import Findings
+from tacit.check.near_duplicates import candidates, look_alike
+from tacit.data.listing import Listing, image_path
+from tacit.data.split_names import TEST, TRAIN, VALIDATION
+
+# So many likely ones are opened for each picture, leaks and the likeliest first.
+TRIES = 16
+
+
+class Ranks:
+    """Which of two equal pictures is kept: the tested before the trained, the first of a part."""
+
+    def __init__(self, listing: Listing) -> None:
+        names = listing.part_names()
+        kinds = (TEST, VALIDATION, (), TRAIN)
+        place = {name: _kind(name, kinds) * len(names) + n for n, name in enumerate(names)}
+        self.parts = listing.parts
+        self.of_row = [place[part] for part in listing.parts] or [0] * len(listing)
+
+    def key(self, row: int) -> tuple[int, int]:
+        """Return what to sort rows by."""
+        return self.of_row[row], row
+
+    def crosses(self, row: int, other: int) -> bool:
+        """Whether two rows are in different parts."""
+        return self.of_row[row] != self.of_row[other]
+
+
+def _kind(name: str, kinds: Sequence[Sequence[str]]) -> int:
+    return next((n for n, words in enumerate(kinds) if name.strip().lower() in words), 2)
+
+
+def find_duplicates(
+    listing: Listing, rows: Sequence[int], looks: Sequence[Look], findings: Findings
+) -> None:
+    """Report equal files and pictures that look alike, each against the one that is kept."""
+    ranks = Ranks(listing)
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    likeness: dict[int, bytes] = {}
+    for row, look in sorted(zip(rows, looks, strict=True), key=lambda pair: ranks.key(pair[0])):
+        if not look.digest:
+            continue
+        group = groups[look.digest]
+        group.append(row)
+        if len(group) == 1 and look.likeness:
+            likeness[row] = look.likeness
+    for first, *others in groups.values():
+        for other in others:
+            _tell(listing, ranks, first, other, ("leak", "duplicate"), findings)
+            _disagreement(listing, first, other, findings)
+    _near(listing, ranks, likeness, findings)
+
+
+def _tell(
+    listing: Listing,
+    ranks: Ranks,
+    kept: int,
+    row: int,
+    kinds: tuple[str, str],
+    findings: Findings,
+) -> None:
+    said: dict[str, Any] = {"image": listing.images[row], "other": listing.images[kept]}
+    if ranks.crosses(kept, row):
+        said |= {"part": listing.parts[row], "other_part": listing.parts[kept]}
+        findings.add(kinds[0], said)
+    else:
+        findings.add(kinds[1], said)
+
+
+def _disagreement(listing: Listing, first: int, other: int, findings: Findings) -> None:
+    """Report classes that one of two equal files has and the other has not."""
+    one, two = listing.labels[[first, other]].astype(int)
+    names = (listing.images[other], listing.images[first])
+    for column in np.flatnonzero(one * two == -1):
+        said = {"image": names[0], "other": names[1], "class": listing.classes[column]}
+        findings.add("duplicates_disagree", said)
+
+
+def _near(listing: Listing, ranks: Ranks, likeness: dict[int, bytes], findings: Findings) -> None:
+    """Report what looks alike; first where a picture leaks, then within its part."""
+    if len(likeness) < 2:
+        return
+    rows = list(likeness)
+    bits = np.frombuffer(b"".join(likeness.values()), dtype=np.uint8).reshape(len(rows), -1)
+    likely: dict[int, list[tuple[bool, int, int]]] = defaultdict(list)
+    for one, two in candidates(bits):
+        kept, row = sorted((rows[one], rows[two]), key=ranks.key)
+        apart = int(np.bitwise_count(bits[one] ^ bits[two]).sum())
+        likely[row].append((not ranks.crosses(kept, row), apart, kept))
+    paths = {row: image_path(listing.root, listing.images[row]) for row in rows}
+    near = {
+        row: [kept for _, _, kept in sorted(others)[:TRIES] if look_alike(paths[kept], paths[row])]
+        for row, others in likely.items()
+    }
+    covered: set[int] = set()
+    for row in sorted(near, key=ranks.key):
+        across = [kept for kept in near[row] if ranks.crosses(kept, row)]
+        within = [kept for kept in near[row] if kept not in covered]
+        kept = min(across or within, key=ranks.key, default=None)
+        if kept is not None:
+            covered.add(row)
+            _tell(listing, ranks, kept, row, ("near_leak", "near_duplicate"), findings)

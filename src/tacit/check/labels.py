@@ -1,0 +1,86 @@
+"""What the labels say, and what they leave out. The truth beside them is never looked at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from hashlib import blake2b
+
+import numpy as np
+
+from tacit.check.findings import Findings
+from tacit.check.spelling import find_spellings
+from tacit.data.listing import Listing
+from tacit.data.split_names import TEST, TRAIN, VALIDATION
+
+RARE = 5  # images that show a class, below which it is hardly learnt
+SEVERAL = 3  # images from which on it is no chance that two classes share all of theirs
+
+
+def find_in_labels(listing: Listing, findings: Findings) -> None:
+    """Report classes and images that training would learn nothing or nonsense from."""
+    counts = listing.labels.per_class(1).tolist()
+    if len(listing.classes) < 2:
+        findings.add("few_classes", {"count": len(listing.classes)})
+    find_spellings(listing.classes, counts, findings)
+    _unlabelled(listing, findings)
+    _counts(listing, counts, findings)
+    _identical(listing, counts, findings)
+    _parts(listing, findings)
+
+
+def _unlabelled(listing: Listing, findings: Findings) -> None:
+    known = listing.labels.per_image(1) + listing.labels.per_image(-1)
+    for row in np.flatnonzero(known == 0).tolist():
+        findings.add("unlabelled", {"image": listing.images[row]})
+
+
+def _counts(listing: Listing, counts: list[int], findings: Findings) -> None:
+    trained = _trained(listing)
+    spelt = {f.said["class"] for kind in ("class_variant", "class_typo") for f in findings.of(kind)}
+    for name, count, train in zip(listing.classes, counts, trained, strict=True):
+        if not count:
+            findings.add("empty_class", {"class": name})
+        elif not train:
+            findings.add("untrained_class", {"class": name})
+        elif count == len(listing) and len(listing) >= SEVERAL:
+            findings.add("always_present", {"class": name})
+        elif count < RARE and name not in spelt:
+            findings.add("rare_class", {"class": name, "count": count})
+
+
+def _trained(listing: Listing) -> list[int]:
+    """Count the images that show each class where the model is trained."""
+    words = [part.strip().lower() in TRAIN for part in listing.parts]
+    labels = listing.labels.take(np.flatnonzero(words)) if any(words) else listing.labels
+    counts: list[int] = labels.per_class(1).tolist()
+    return counts
+
+
+def _identical(listing: Listing, counts: list[int], findings: Findings) -> None:
+    labels = listing.labels
+    present = labels.states == 1
+    columns, rows = labels.columns[present], labels.row_of_cells()[present]
+    rows = rows[np.argsort(columns, kind="stable")]
+    ends = np.cumsum([0, *counts])
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for number, count in enumerate(counts):
+        if count >= SEVERAL:
+            shown = rows[ends[number] : ends[number + 1]]
+            groups[blake2b(shown.tobytes(), digest_size=20).digest()].append(number)
+    for first, *others in groups.values():
+        for other in others:
+            said = {"class": listing.classes[other], "other": listing.classes[first]}
+            findings.add("identical_classes", said)
+
+
+def _parts(listing: Listing, findings: Findings) -> None:
+    """Report parts that training would refuse."""
+    names = listing.part_names()
+    if not names:
+        return
+    kinds = [
+        next((n for n, words in enumerate((TRAIN, VALIDATION, TEST)) if name in words), None)
+        for name in (name.strip().lower() for name in names)
+    ]
+    if None in kinds or 0 not in kinds or len(set(kinds)) < len(kinds):
+        findings.add("odd_parts", {"parts": ", ".join(names)})

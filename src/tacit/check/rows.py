@@ -1,0 +1,160 @@
+"""A table's rows one by one, where its reader refuses the whole or joins rows.
+
+Readers refuse what contradicts itself, as they should; a check wants to say where, and to go on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tacit.check.findings import Findings
+from tacit.check.spelling import same_or_slip
+from tacit.data.formats.shared.assemble import MEANING, Cells, place_names
+from tacit.data.formats.shared.json_files import read_lines
+from tacit.data.formats.table.class_columns import add_columns, class_columns
+from tacit.data.formats.table.files import find_column, read_table
+from tacit.data.formats.table.name_lists import named_cells
+from tacit.data.formats.table.read import IMAGE, LABELS, NEGATIVES, PART, WORDS
+from tacit.data.listing import Absent, Listing
+from tacit.errors import DataError, nearest_name
+from tacit.labels import SparseLabels
+
+Cell = tuple[int, str]
+Said = tuple[int, str, int]  # row, class and state
+
+
+class Rows:
+    """A table as it is written.
+
+    Attributes:
+        images: One name for every row, as a path below ``root``; rows without a name are left out.
+    """
+
+    def __init__(self, path: Path, images: Path | None) -> None:
+        self.path = path
+        table = read_table(path, WORDS)
+        self.found = {
+            kind: _column(table, usual)
+            for kind, usual in (("image", IMAGE), ("part", PART), (1, LABELS), (-1, NEGATIVES))
+        }
+        if self.found["image"] is None:
+            raise DataError(f"{path} has no column of file names.")
+        names = _texts(table, self.found["image"])
+        self.blank = [row for row, name in enumerate(names) if not name.strip()]
+        named = np.array([row for row, name in enumerate(names) if name.strip()], dtype=np.int64)
+        self.table = table.take(pa.array(named)) if self.blank else table
+        self.root, self.images = place_names([names[r] for r in named], path.parent, images)
+        self.rows = {image: row for row, image in enumerate(dict.fromkeys(self.images))}
+
+    def find_repeated(self, findings: Findings) -> None:
+        """Report images that several rows name."""
+        for image, times in Counter(self.images).items():
+            if times > 1:
+                findings.add("listed_twice", {"image": image, "times": times})
+
+    def salvage(self, absent: Absent | None, findings: Findings) -> Listing:
+        """Report what the reader refuses, and return what can be said without it."""
+        for row in self.blank:
+            findings.add("blank_name", {"row": row + 1})
+        parts = self._parts(findings)
+        named = self.named
+        at = self._image_rows()
+        said = {(at[row], name, state) for row, name, state in named | self._columns(named, absent)}
+        images, states = list(self.rows), dict[Cell, int]()
+        for row, name, state in sorted(said):
+            if states.setdefault((row, name), state) != state:
+                findings.add("conflict", {"image": images[row], "class": name})
+                states[row, name] = 0
+        names = list(dict.fromkeys(name for _, name in states))
+        classes = self._classes(names, findings)
+        place = {name: number for number, name in enumerate(classes)}
+        labels = SparseLabels.from_cells(
+            [row for row, _ in states],
+            [place[name] for _, name in states],
+            list(states.values()),
+            (len(self.rows), len(classes)),
+            MEANING[absent or "unknown"],
+        )
+        return Listing(self.path.stem, self.root, images, tuple(classes), labels, parts)
+
+    def _image_rows(self) -> list[int]:
+        return [self.rows[image] for image in self.images]
+
+    def _parts(self, findings: Findings) -> list[str]:
+        if self.found["part"] is None:
+            return []
+        part_of: dict[str, str] = {}
+        for image, part in zip(self.images, _texts(self.table, self.found["part"]), strict=True):
+            other = part_of.setdefault(image, part)
+            if other != part:
+                said = {"image": image, "part": other, "other_part": part}
+                findings.add("two_parts", said)
+        return list(part_of.values())
+
+    @cached_property
+    def named(self) -> set[Said]:
+        """Return what the columns of names say."""
+        said: set[Said] = set()
+        for state in (1, -1):
+            column = self.found[state]
+            if column is not None:
+                named = named_cells(self.table[column], column)
+                cells = zip(named.rows.tolist(), named.numbers.tolist(), strict=True)
+                said |= {(row, named.names[number], state) for row, number in cells}
+        return said
+
+    def _columns(self, named: set[Said], absent: Absent | None) -> set[Said]:
+        """Return what the classes' own columns say.
+
+        0 is kept where it means absent, and where it contradicts a name; otherwise it says nothing.
+        """
+        said: set[Said] = set()
+        columns = {name: self._column_cells(name, absent) for name in self._hot()}
+        looked = absent != "negative" and any(
+            sum(len(rows) for rows, _ in cells) < len(self.table) for cells in columns.values()
+        )
+        for name, cells in columns.items():
+            for rows, state in cells:
+                kept = rows if state == 1 or looked else [r for r in rows if (r, name, 1) in named]
+                said |= {(row, name, state) for row in kept}
+        return said
+
+    def _hot(self) -> list[str]:
+        taken = set(self.found.values())
+        free = [name for name in self.table.column_names if name not in taken]
+        hot = class_columns(self.table, free, None)
+        # As readers do: columns that lack a class of the names are something else.
+        return hot if {name for _, name, _ in self.named} <= set(hot) else []
+
+    def _column_cells(self, name: str, absent: Absent | None) -> list[tuple[list[int], int]]:
+        cells = Cells(str(self.path), absent)
+        add_columns(cells, {name: self.table[name]}, 0)
+        return [(rows.tolist(), int(states[0])) for rows, _, states in cells.parts]
+
+    def _classes(self, names: list[str], findings: Findings) -> list[str]:
+        """Return the classes in their order, and report names that the list does not have."""
+        file = self.path.parent / "classes.txt"
+        listed = self._hot() or (list(dict.fromkeys(read_lines(file))) if file.is_file() else [])
+        if not listed:
+            return sorted(names)
+        strange = [name for name in names if name not in set(listed)]
+        for name in strange:
+            near = nearest_name(name, listed)
+            hint = f"; did you mean '{near}'?" if near else ""
+            # A name that only resembles another may well be a class that was forgotten.
+            other = near if near and same_or_slip(name, near) else None
+            findings.add("unlisted_class", {"class": name, "other": other, "near": hint})
+        return [*listed, *strange]
+
+
+def _column(table: pa.Table, usual: tuple[str, ...]) -> str | None:
+    return find_column(table.column_names, usual)
+
+
+def _texts(table: pa.Table, column: str) -> list[str]:
+    return [text or "" for text in table[column].cast(pa.string()).to_pylist()]

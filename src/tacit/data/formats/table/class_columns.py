@@ -1,0 +1,105 @@
+"""Columns of a table that stand for classes, as cells of a label table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tacit.data.formats.shared.assemble import Cells
+from tacit.errors import DataError, UsageError
+
+MEANINGS = {"1": 1, "0": 0, "-1": -1}
+MEANINGS |= dict.fromkeys(("true", "yes", "t", "y"), 1)
+MEANINGS |= dict.fromkeys(("false", "no", "f", "n"), 0)
+BLANK = 2
+
+
+def class_columns(table: pa.Table, names: list[str], classes: Sequence[str] | None) -> list[str]:
+    """Return the columns that hold nothing but labels; one alone is taken for something else."""
+    if classes is not None:
+        return [name for name in classes if name in names]
+    found = [name for name in names if is_class_column(table[name])]
+    # Columns without a single entry are classes only in the company of others.
+    return found if sum(table[name].null_count < len(table) for name in found) > 1 else []
+
+
+def is_class_column(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds nothing but 1, 0, -1, words for yes and no, and blanks."""
+    kind = column.type
+    if pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return True
+    if pa.types.is_nested(kind):
+        return False
+    distinct = [value for value in pc.unique(column).to_pylist() if value is not None]
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return all(value in (-1, 0, 1) or value != value for value in distinct)
+    return all(str(value).strip().lower() in ("", *MEANINGS) for value in distinct)
+
+
+def add_columns(
+    cells: Cells, columns: Mapping[str, pa.ChunkedArray], negative_value: int | None
+) -> None:
+    """Read a column for each class: 1 present, and what 0, -1 and blank mean together.
+
+    Columns are read one at a time, so that the table never stands in memory a second time.
+    """
+    counts = np.zeros(4, dtype=np.int64)
+    for column in columns.values():
+        counts += np.bincount(_states(column) + 1, minlength=4)
+    less, zeros, _, blank = (int(count) for count in counts)
+    negative = _negative(cells, less, zeros, blank, negative_value)
+    disagreeing = 0
+    for name, column in columns.items():
+        states = _states(column)
+        disagreeing += cells.disagreeing(name, np.flatnonzero(states == 0))
+        cells.numbers.setdefault(name, len(cells.numbers))
+        for number, state in ((1, 1), *([(negative, -1)] if negative is not None else [])):
+            rows = np.flatnonzero(states == number)
+            cells.add(rows, [name], np.zeros(len(rows), dtype=np.int64), state)
+    if disagreeing:
+        raise DataError(
+            f"{cells.where} contradicts itself: {disagreeing:,} labels of the label column are 0 "
+            f"in the class's own column. Correct them, or take one of the two out."
+        )
+
+
+def _negative(cells: Cells, less: int, zeros: int, blank: int, said: int | None) -> int | None:
+    """Decide which number says that a class is absent; None where absence needs no cell."""
+    if said is not None:
+        if said not in (0, -1):
+            raise UsageError(f"negative_value is 0 or -1, not {said}.")
+        cells.notes.append(f"{said} in a class's column means absent")
+        return said
+    if less:
+        raise DataError(
+            f"{cells.where}: {less:,} cells of the classes' columns hold -1, which may mean absent "
+            f"or unsure. Say which number means absent: negative_value -1 or 0."
+        )
+    if blank:
+        cells.notes.append(
+            f"0 in a class's column means absent, since {blank:,} cells are blank (unknown)"
+        )
+        return 0
+    cells.notes.append(
+        f"{zeros:,} cells of the classes' columns hold 0 and none is blank; 0 is read as "
+        f"{cells.rest}"
+    )
+    return None
+
+
+def _states(column: pa.ChunkedArray) -> NDArray[np.int8]:
+    """Return a class's column as 1, 0, -1 and, where it is blank, 2."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        coded = column.combine_chunks().dictionary_encode()
+        texts = [(text or "").strip().lower() for text in coded.dictionary.to_pylist()]
+        table = np.array([*(MEANINGS.get(text, BLANK) for text in texts), BLANK], dtype=np.int8)
+        indices: NDArray[np.int64] = pc.fill_null(coded.indices, len(texts)).to_numpy()
+        return table[indices]
+    numbers = column.cast(pa.float32()).to_numpy()
+    states: NDArray[np.int8] = np.where(np.isnan(numbers), BLANK, numbers).astype(np.int8)
+    return states

@@ -1,0 +1,42 @@
+"""What the splits of a data set are called."""
+
+from __future__ import annotations
+
+import re
+
+PARTS = frozenset(
+    ("train", "training", "trn", "trainval", "validation", "valid", "val", "dev")
+    + ("test", "testing", "tst", "eval")
+)
+
+
+_YEAR = re.compile(r"[-_]?(19|20)\d\d$")
+
+
+def is_part(name: str) -> bool:
+    """Whether a file or folder is called as a part is."""
+    return name.lower() in PARTS
+
+
+def part_in(stem: str, *before: str) -> str:
+    """Return the part in a file's name such as "instances_train2017"."""
+    for prefix in before:
+        stem = stem.removeprefix(prefix)
+    without = _YEAR.sub("", stem)
+    return without if is_part(without) else stem
+
+
+# What people call the parts of a data set, in lower case.
+TRAIN = ("train", "training", "trn", "trainval")
+
+
+VALIDATION = ("validation", "valid", "val", "dev")
+
+
+TEST = ("test", "testing", "tst", "eval")
+
+
+def find_kind(part: str) -> str | None:
+    kinds = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    found = [kind for kind, names in kinds.items() if part.strip().lower() in names]
+    return found[0] if found else None

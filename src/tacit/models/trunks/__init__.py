@@ -1,0 +1,1 @@
+"""Everything that knows timm: trunks, their layouts and weights."""

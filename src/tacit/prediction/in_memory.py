@@ -1,0 +1,106 @@
+"""Predictions for a few pictures, in memory: the short way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from tacit.data.open_image import open_picture, to_rgb
+from tacit.devices import autocast, choose_device
+from tacit.images.views import plain
+from tacit.models.artefact import load_model
+from tacit.models.base import Model
+from tacit.models.folding import fold, hasten
+from tacit.prediction.worker import USUAL_THRESHOLD, read_thresholds
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says.
+
+    Attributes:
+        classes: Class names, in the order of the columns.
+        scores: (N, C) probabilities, a row for each picture.
+        thresholds: (C,) probability from which on a class is predicted.
+    """
+
+    classes: tuple[str, ...]
+    scores: NDArray[np.float32]
+    thresholds: NDArray[np.float32]
+
+    @property
+    def labels(self) -> list[list[str]]:
+        """The predicted classes of each picture."""
+        return [
+            [self.classes[number] for number in np.flatnonzero(row)]
+            for row in self.scores >= self.thresholds
+        ]
+
+
+def predict(
+    model: Model | str | Path,
+    images: Picture | Iterable[Picture],
+    *,
+    threshold: float | None = None,
+    batch: int = 32,
+    device: str = "auto",
+    precision: str = "fp32",
+) -> Predictions:
+    """Predict the classes of pictures. For many of them, `tacit predict` is the better way.
+
+    Args:
+        model: A folder that `save_model` or `tacit train` wrote, or a model.
+        images: Paths, PIL images or arrays, (H, W, 3) of 8 bits; or only one.
+        threshold: Probability from which on a class is predicted; the model's own ones if None.
+        batch: Images that go through the model together.
+        device: auto, cpu, cuda, cuda:0 or mps, for a model from a folder.
+        precision: fp32 or bf16.
+    """
+    if isinstance(model, Model):
+        usual = USUAL_THRESHOLD if threshold is None else threshold
+        thresholds = np.full(len(model.classes), usual, dtype=np.float32)
+        ready: Any = model
+        training, on = model.training, model.mean.device
+    else:
+        folder = Path(model)
+        loaded = load_model(folder)
+        thresholds = read_thresholds(folder, loaded.classes, threshold)
+        training, on = False, choose_device(device)
+        ready = hasten(fold(loaded), on, precision)
+    rows = _predict(ready.eval(), iter(_listed(images)), batch, on, precision)
+    ready.train(training)
+    return Predictions(tuple(ready.classes), rows, thresholds)
+
+
+@torch.inference_mode()
+def _predict(
+    model: Any, images: Iterator[Picture], batch: int, device: torch.device, precision: str
+) -> NDArray[np.float32]:
+    found = [np.zeros((0, len(model.classes)), dtype=np.float32)]
+    while some := [plain(_open(image), model.size) for image in islice(images, batch)]:
+        with autocast(device, precision):
+            logits = model(model.normalise(torch.stack(some).to(device)))
+        found.append(logits.float().sigmoid().cpu().numpy())
+    return np.concatenate(found)
+
+
+def _listed(images: Any) -> Iterable[Picture]:
+    """Return pictures one by one, also where there is only one."""
+    single = isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 0) == 3
+    return [images] if single else images
+
+
+def _open(image: Picture) -> Image.Image:
+    if isinstance(image, str | Path):
+        return open_picture(Path(image))
+    return to_rgb(image if isinstance(image, Image.Image) else Image.fromarray(image))

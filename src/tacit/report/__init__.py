@@ -1,0 +1,1 @@
+"""Pages, charts and images of a report."""
