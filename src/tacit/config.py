@@ -145,7 +145,7 @@ class RunConfig(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     sync_batch_norm: bool = Field(False, description="batch statistics over all processes, on CUDA")
     shard: bool = Field(False, description="divide the trunk's weights among the processes")
-    together: bool = Field(False, description="let the trunk read all views of a batch in one go")
+    fuse_views: bool = Field(False, description="let the trunk read all views of a batch in one go")
     checkpointing: bool = Field(
         False, description="compute the trunk's activations twice instead of keeping them"
     )

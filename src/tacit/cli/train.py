@@ -104,9 +104,9 @@ def _name_folder(config: Config) -> Path:
 
 
 def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
-    from tacit.training.parallel import together
+    from tacit.training.parallel import process_group
 
-    with together():
+    with process_group():
         return _train(config, folder, resume, json)
 
 

@@ -19,12 +19,10 @@ from tacit.registry import full_name, is_place, short_name
 from tacit.runs.build import build_learner, read_splits
 from tacit.runs.folder import check_folder, versions, write_record
 from tacit.runs.score import evaluate
-from tacit.training.features import check_features
-from tacit.training.holding import check_hold
-from tacit.training.parallel import join_batch_norm, part_randomly, together
-from tacit.training.prepare_model import check_computing
+from tacit.training.checks import check_settings
+from tacit.training.context import build_context
+from tacit.training.parallel import join_batch_norm, process_group, seed_apart
 from tacit.training.report import Reporter, Silent
-from tacit.training.sharding import check_shard
 from tacit.training.trainer import Trainer
 
 
@@ -44,10 +42,7 @@ def complete(config: Config) -> Config:
             f"Method '{config.method.name}' remembers every single image, and a mixture of two is "
             f'neither; set data.mix = "none".'
         )
-    check_features(config, method)
-    check_hold(config, method)
-    check_shard(config)
-    check_computing(config, method)
+    check_settings(config, method)
     said = config.model.model_fields_set
     asked = {key: value for key, value in method.model_options.items() if key not in said}
     completed = config.model_copy(update={"model": config.model.model_copy(update=asked)})
@@ -100,7 +95,7 @@ def train(
         reporter: Told about progress.
         title: What the reporter calls the run; the method's name if None.
     """
-    with together():
+    with process_group():
         return _train(config, folder, resume, splits, reporter or Silent(), title)
 
 
@@ -119,9 +114,10 @@ def _train(
     learner = build_learner(config, splits)
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
-    part_randomly(config.run.seed)
+    seed_apart(config.run.seed)
     reporter.start_run(title or short_name(config.method.name))
-    trainer = Trainer(learner, splits, config, folder, device, reporter)
+    context = build_context(learner, splits, config, folder, device)
+    trainer = Trainer(context, reporter)
     wait_for_all()  # nobody writes before everybody has looked
     folder.mkdir(parents=True, exist_ok=True)
     record = {
