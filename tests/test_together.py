@@ -16,6 +16,7 @@ from tacit.together import Together, reads_together
 from tacit.types import Annotations, Batch, Clock, Step
 
 CLASSES = ("boat", "car", "fish")
+pytestmark = pytest.mark.digits
 
 
 def learner_of(method: str, trunk: str, **options: Any) -> Learner:

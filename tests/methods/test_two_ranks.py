@@ -27,6 +27,7 @@ PROCESSES = 2
 ROWS, BATCH, SIDE, EPOCHS = 24, 8, 16, 2
 CLASSES = ("bird", "boat", "car", "fish", "tree")
 NAMES = sorted(METHODS)
+pytestmark = pytest.mark.digits
 
 
 class Trunk(nn.Module):
