@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ranks import run_ranks
 from tacit.config import Config
 from tacit.errors import UsageError
 from tacit.training import trainer
@@ -51,24 +49,13 @@ def start(runs: dict[Path, Config], *options: str, world: int = 2) -> list[tuple
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-W", "error", str(SCRIPT), *map(str, runs), *options]
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    meeting["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as the command line has it
-    running = [
-        subprocess.Popen(
-            command,
-            env={**os.environ, **meeting, "WORLD_SIZE": str(world), "RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    try:
-        said = [process.communicate(timeout=240)[1] for process in running]
-        return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
-    finally:
-        for process in running:
-            process.kill()
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
+    return run_ranks(
+        SCRIPT,
+        [[*map(str, runs), *options]] * world,
+        [{**meeting, "RANK": str(rank)} for rank in range(world)],
+        next(iter(runs)).parent,
+    )
 
 
 def train_alone(config: Config, folder: Path, *, resume: bool = False) -> None:
