@@ -17,14 +17,10 @@ from tacit.config import Config
 from tacit.errors import UsageError
 from tacit.runs.checkpoint import LAST
 from tacit.runs.folder import Log
+from tacit.training import context
 from tacit.training.parallel import join_batch_norm
 from tacit.training.run import train
 from tacit.training.suspects import FILE
-from tacit.training import trainer
-from tacit.runs.checkpoint import LAST
-from tacit.training.parallel import join_batch_norm
-from tacit.runs.folder import Log
-from tacit.training.run import train
 from training.two_processes import prepare_wide
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
@@ -67,7 +63,7 @@ def start(runs: dict[Path, Config], *options: str, world: int = 2) -> list[tuple
 def train_alone(config: Config, folder: Path, *, resume: bool = False) -> None:
     """Train in this process, in 64 bits as the others do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "prepare", prepare_wide)
+        patch.setattr(context, "prepare", prepare_wide)
         train(config, folder, resume=resume)
 
 
