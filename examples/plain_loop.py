@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tacit.config import DataConfig
 from tacit.data.source import Source
 from tacit.data.splits import load_splits
 from tacit.evaluation.metrics import mean_average_precision
@@ -36,7 +37,7 @@ def shifted(images: Tensor) -> Tensor:
 def main(name: str) -> None:
     torch.manual_seed(0)
     options = {"images": 400, "test_images": 200}
-    splits = load_splits("scenes", options=options, labels=method_class(name).labels)
+    splits = load_splits(DataConfig(options=options), method_class(name).labels)
     labels = torch.from_numpy(splits.train.labels.dense())
 
     method = build_method(name)

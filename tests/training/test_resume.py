@@ -21,7 +21,7 @@ from tacit.errors import DataError
 from tacit.methods import METHODS
 from tacit.methods.gap_rejection import Ignore
 from tacit.runs.checkpoint import LAST, PREVIOUS
-from tacit.runs.folder import Log, open_run
+from tacit.runs.folder import Log, Run
 from tacit.training.interrupts import Interrupted
 from tacit.training.run import train
 from tacit.types import Batch, Clock, Step
@@ -90,7 +90,7 @@ def straight(configure: Configure, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def go_on(folder: Path) -> None:
     """Resume a run with nothing but its folder."""
-    train(open_run(folder), folder, resume=True)
+    train(Run(folder).config, folder, resume=True)
 
 
 def test_a_killed_run_goes_on(straight: Path, tmp_path: Path, assert_same_runs: Compare) -> None:
@@ -180,7 +180,7 @@ def test_random_numbers_and_phases_go_on(
 ) -> None:
     interrupt(noisy, tmp_path, splits, stop_at(after), resume=False)
     torch.manual_seed(12345)  # what a new process would not know either
-    train(open_run(tmp_path), tmp_path, resume=True, splits=splits)
+    train(Run(tmp_path).config, tmp_path, resume=True, splits=splits)
     assert_same_runs(noisy_straight, tmp_path)
 
 
@@ -196,7 +196,7 @@ def test_a_run_survives_many_interruptions(
     for _ in range(PHASE_STEPS // 4):
         torch.manual_seed(12345)
         interrupt(noisy, tmp_path, splits, stop_at(3, signal.SIGTERM), resume=True)
-    train(open_run(tmp_path), tmp_path, resume=True, splits=splits)
+    train(Run(tmp_path).config, tmp_path, resume=True, splits=splits)
     assert_same_runs(noisy_straight, tmp_path)
 
 
@@ -213,7 +213,7 @@ def test_noise_makes_a_difference(
     interrupt(noisy, tmp_path, splits, stop_at(11), resume=False)
     torch.manual_seed(12345)
     monkeypatch.setattr(torch, "set_rng_state", lambda state: None)
-    train(open_run(tmp_path), tmp_path, resume=True, splits=splits)
+    train(Run(tmp_path).config, tmp_path, resume=True, splits=splits)
     with pytest.raises(AssertionError):
         assert_same_runs(noisy_straight, tmp_path)
 

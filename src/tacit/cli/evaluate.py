@@ -30,10 +30,10 @@ def evaluate(
     """
     with stderr().status("scoring"):
         from tacit.runs.build import read_splits
-        from tacit.runs.folder import open_run
+        from tacit.runs.folder import Run
         from tacit.runs.score import evaluate as score
 
-        config = open_run(folder)
+        config = Run(folder).config
         result = score(folder, read_splits(config), config, split)
     if json:
         print_json(result)

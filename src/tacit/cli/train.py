@@ -54,13 +54,15 @@ def train(
     settings
         Any other key of a recipe, e.g. --set method.reject=false --set phases.lr=1e-4.
     resume
-        Go on from the last checkpoint in --out; nothing else needs to be given.
+        Go on from the last checkpoint in --out; nothing else needs to be given. With a recipe or
+        flags, a run starts where there is none yet, so that the same command starts and goes on.
     dry_run
         Print the whole configuration and stop.
     json
         Print the result as JSON.
     """
     from tacit.errors import UsageError
+    from tacit.runs.folder import Run
 
     flags = {
         "data.name": data,
@@ -71,34 +73,33 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    if resume:
+    if resume and not (recipe or given or settings):
         if out is None:
             raise UsageError("Say which run to resume: --resume --out FOLDER.")
-        if recipe or given or settings:
-            raise UsageError(
-                "A resumed run keeps its configuration; give --out and nothing else beside it."
-            )
-        from tacit.runs.folder import open_run
-
-        config = open_run(out)
+        config = Run(out).config
     else:
         config = resolve(recipe, (*given, *settings))
+    folder = out or _name_folder(config)
+    if resume:
+        config = Run(folder).resume_config(config)
     if dry_run:
         from tacit.training.run import complete
 
         print_json(complete(config).model_dump(mode="json"))
         return 0
-    folder = (
-        out
-        or Path("runs") / f"{Path(config.data.name).stem}-{config.method.name}-{config.run.seed}"
-    )
     return _run(config, folder, resume, json)
 
 
+def _name_folder(config: Config) -> Path:
+    name = f"{Path(config.data.name).stem}-{config.method.name}-{config.run.seed}"
+    return Path("runs") / name
+
+
 def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
+    from tacit.runs.folder import Run
     from tacit.training.parallel import together
 
-    with together():
+    with together(), Run(folder).lock(resume):
         return _train(config, folder, resume, json)
 
 
@@ -106,7 +107,7 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
     console = stderr()
     with console.status("reading the data and building the model"):
         from tacit.runs.build import read_splits
-        from tacit.runs.folder import Log
+        from tacit.runs.folder import Run
         from tacit.training import run
         from tacit.training.interrupts import Interrupted
 
@@ -120,8 +121,8 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
         )
     )
     epochs = sum(phase.epochs for phase in config.phases)
-    if resume:
-        epochs -= len(Log(folder / "metrics.jsonl").read())
+    if resume and Run(folder).has_checkpoint:
+        epochs -= len(Run(folder).log.read())
     try:
         with ProgressReporter(console, epochs) as reporter:
             record = run.train(config, folder, resume=resume, splits=splits, reporter=reporter)

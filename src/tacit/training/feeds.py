@@ -21,6 +21,7 @@ from tacit.images.loader import (
     training_loader,
 )
 from tacit.images.mixing import logic_mix
+from tacit.images.views import Strength
 from tacit.learner import Learner
 from tacit.training.prefetch import Prefetch
 from tacit.training.sharding import gathered
@@ -38,6 +39,7 @@ class PictureFeed:
         self, learner: Learner, splits: Splits, config: Config, device: torch.device
     ) -> None:
         self.learner, self.splits, self.config, self.device = learner, splits, config, device
+        self.strength = Strength(config.data.strong_operations, config.data.strong_magnitude)
 
     def received(self, order: ShuffledBatches) -> Iterable[Batch]:
         """Return the batches as a step takes them, on the device, each time they are asked."""
@@ -56,6 +58,7 @@ class PictureFeed:
             order,
             config.data.workers,
             config.data.reading == "fast",
+            self.strength,
         )
 
     def receive(self, batch: Batch, *place: int) -> Batch:
@@ -71,7 +74,9 @@ class PictureFeed:
         normalise: Any = self.learner.model.normalise
         pixels = dict(batch.views)
         if "strong" in self.learner.method.views and "strong" not in pixels:
-            pixels["strong"] = batch_strong(pixels["weak"], rows, self.config.run.seed, place[0])
+            pixels["strong"] = batch_strong(
+                pixels["weak"], rows, self.config.run.seed, place[0], self.strength
+            )
         views = {
             name: normalise(view).contiguous(memory_format=layout) for name, view in pixels.items()
         }

@@ -24,8 +24,8 @@ from tacit.evaluation.thresholds import choose_thresholds
 from tacit.images.loader import ShuffledBatches
 from tacit.learner import Learner
 from tacit.models.artefact import save_model
-from tacit.runs.checkpoint import Identity, load_checkpoint, save_checkpoint
-from tacit.runs.folder import Log
+from tacit.runs.checkpoint import identify, load_checkpoint, save_checkpoint
+from tacit.runs.folder import Run
 from tacit.training.features import open_feed
 from tacit.training.feeds import PictureFeed
 from tacit.training.holding import hold
@@ -73,8 +73,8 @@ class Trainer:
             self._shuffled(phase)
             build_optimiser(learner, phase)
         self.splits = hold(splits, config, device)
-        self.identity = Identity(train.classes, len(train), train.fingerprint())
-        self.log = Log(folder / "metrics.jsonl")
+        self.identity = identify(train)
+        self.log = Run(folder).log
         self.meter = Meter()
         self.watch = FiniteWatch(list(train.images), device)
         self.diagnostics: Diagnostics | None = None
@@ -90,7 +90,7 @@ class Trainer:
 
     def fit(self, resume: bool = False) -> dict[str, Any]:
         """Train to the end and return the record of the best epoch."""
-        state = load_checkpoint(self.folder / "checkpoints", self.identity) if resume else None
+        state = load_checkpoint(Run(self.folder).checkpoints, self.identity) if resume else None
         if state:
             self.position = Position(**state["position"])
         with Interrupts() as self.interrupts:
@@ -265,9 +265,10 @@ class Trainer:
             "meter": self.meter.state_dict(),
             "diagnostics": self.diagnostics.state_dict() if self.diagnostics else None,
             "random": random_states(self.device),
+            "config": self.config.model_dump(mode="json"),
         }
         if is_first():
-            save_checkpoint(self.folder / "checkpoints", self.identity, state)
+            save_checkpoint(Run(self.folder).checkpoints, self.identity, state)
         wait_for_all()
 
     def _restore(self, state: dict[str, Any]) -> None:
