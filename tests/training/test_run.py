@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Callable
+from concurrent import futures as pool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,8 +117,9 @@ def test_another_seed_is_another_run(
 
 def test_a_folder_in_use_is_refused(configure: Configure, splits: Splits, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="is not empty; choose another --out, or --resume"):
-        run.train(configure(), tmp_path, splits=splits)
+    for resume in (False, True):
+        with pytest.raises(UsageError, match=r"is not empty; choose another --out\."):
+            run.train(configure(), tmp_path, splits=splits, resume=resume)
     with pytest.raises(UsageError, match="is a file, not a folder"):
         run.train(configure(), tmp_path / "notes.txt", splits=splits)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
@@ -145,10 +149,27 @@ def test_a_phase_that_cannot_work_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()  # so that the next try can have it
 
 
-def test_without_a_run_there_is_nothing_to_resume(configure: Configure, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no run in .* to resume"):
-        run.train(configure(), tmp_path / "none", resume=True)
-    assert not (tmp_path / "none").exists()
+def test_a_folder_in_which_somebody_trains_is_refused_before_data_are_read(
+    configure: Configure, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(config: Config) -> Splits:
+        raise AssertionError("data were read")
+
+    class Second(Silent):
+        def step(self, images: int) -> None:
+            with pool.ThreadPoolExecutor(1) as other:
+                for resume in (False, True):
+                    again = other.submit(run.train, config, tmp_path / "run", resume=resume)
+                    assert isinstance(again.exception(), UsageError)
+                    refused.append(str(again.exception()))
+
+    refused: list[str] = []
+    config = configure()
+    monkeypatch.setattr(run, "read_splits", read)
+    run.train(config, tmp_path / "run", splits=splits, reporter=Second())
+    assert f"Process {os.getpid()} on {socket.gethostname()} is at work on the run" in refused[1]
+    assert "is not empty; choose another --out, or --resume the run in it" in refused[0]
+    assert not (tmp_path / "run" / ".lock").exists()
 
 
 @pytest.mark.parametrize(
