@@ -41,9 +41,8 @@ def main(name: str) -> None:
     labels = torch.from_numpy(splits.train.labels.dense())
 
     method = build_method(name)
-    classes = splits.train.classes
-    model = build_model(classes=classes, size=48, trunk="tiny", **method.model_options)
-    method.setup(Annotations(labels, classes))
+    model = build_model(classes=splits.train.classes, size=48, trunk="tiny", **method.model_options)
+    method.setup(Annotations(labels, splits.train.classes))
     learner = Learner(model, method)
     optimiser = torch.optim.AdamW(learner.parameters(), lr=3e-3)
 
