@@ -30,7 +30,7 @@ from torchvision.transforms import v2
 
 import tacit
 from tacit.data.source import Source
-from tacit.images.in_memory import held
+from tacit.images.in_memory import hold
 from tacit.images.loader import ShuffledBatches, training_loader
 from tacit.images.scaled import cached
 
@@ -108,8 +108,8 @@ def main() -> int:
             "exact": ours(source, ("weak", "strong")),
             "fast": ours(source, ("weak",), True),
             "cached": ours(kept, ("weak",)),
-            "memory": ours(held(kept, options.size, None), ("weak",)),
-            "device": ours(held(kept, options.size, torch.device("cpu")), ("weak",)),
+            "memory": ours(hold(kept, options.size, None), ("weak",)),
+            "device": ours(hold(kept, options.size, torch.device("cpu")), ("weak",)),
         }
         baseline = Baseline(source, options.size)
         ratios: dict[str, list[float]] = {name: [] for name in loaders}

@@ -45,7 +45,7 @@ def peak(side: str, trunk: str, size: int, batch: int) -> int:
         computing = RunConfig(precision=precision, checkpointing="checkpointing" in how)
         run, learner = our_side(trunk, size, batch, torch.float32, computing, None)
         if "parts" in how:
-            learner.parts = int(how[1])
+            learner.chunks = int(how[1])
     before = resident()
     run(), run()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

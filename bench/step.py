@@ -37,6 +37,7 @@ from tacit.learner import Learner
 from tacit.methods import build_method
 from tacit.models import build_model
 from tacit.training.optim import build_optimiser
+from tacit.training.parallel import Parallel
 from tacit.training.prepare_model import prepare
 from tacit.types import Annotations, Batch, Clock
 
@@ -96,7 +97,7 @@ def our_side(
     method = build_method("ignore", preset="released", warmup_epochs=0)
     method.setup(Annotations(labels, model.classes))
     learner = Learner(model, method).to(dtype).train()
-    prepare(learner, computing, torch.device("cpu"))
+    prepare(learner, computing, Parallel(torch.device("cpu")))
     layout = torch.channels_last if computing.channels_last else torch.contiguous_format
     phase = Phase(optimiser="adam", lr=LR, weight_decay=0.0)
     optimiser = build_optimiser(learner, phase)
@@ -180,7 +181,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--run", choices=("compile", "together"), help="as `run.compile` or `run.together`"
+        "--run", choices=("compile", "fuse_views"), help="as `run.compile` or `run.fuse_views`"
     )
     parser.add_argument("--exact", action="store_true")
     parser.add_argument("--json", action="store_true")

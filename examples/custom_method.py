@@ -18,6 +18,7 @@ from tacit.config import resolve
 from tacit.losses import assumed_negative, full_precision
 from tacit.methods import METHODS
 from tacit.methods.base import Method
+from tacit.ranges import Share
 from tacit.training.run import train
 from tacit.types import Batch, Clock, Step
 
@@ -29,9 +30,7 @@ class FadeUnknown(Method):
         least: Weight of an unknown cell in the last epoch.
     """
 
-    def __init__(self, least: float = 0.1) -> None:
-        super().__init__()
-        self.least = least
+    least: Share = 0.1
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         logits = model(batch["weak"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tacit.config import Config, MethodConfig, load_recipe, parse_setting, resolve
+from tacit.config import Config, MethodConfig, Phase, load_recipe, parse_setting, resolve
 from tacit.errors import UsageError
 
 RECIPE = """
@@ -214,6 +214,126 @@ def test_a_mistake_in_a_recipe_is_placed_there(tmp_path: Path) -> None:
 def test_a_mistake_in_a_setting_is_not_blamed_on_the_recipe(recipe: Path) -> None:
     assert complaint("run.sed=1", recipe=recipe).startswith("Unknown key 'run.sed' in the settings")
     assert "in the settings is 0" in complaint("phases.epochs=0", recipe=recipe)
+
+
+SEVERAL = """
+[data]
+options = {images = 64, size = 32}
+
+[[phases]]
+epochs = 3
+lr = 0.1
+
+[[phases]]
+epochs = 4
+lr = 0.2
+
+[methods.an]
+
+[methods.ignore]
+preset = "paper"
+warmup_epochs = 2
+data = {options = {images = 8}}
+phases = {lr = 0.5}
+run = {average = 0.9}
+
+[methods.ignore_released]
+name = "ignore"
+preset = "released"
+
+[[methods.role.phases]]
+epochs = 5
+
+[methods.plc]
+model = {name = "query2label"}
+
+[models.query2label]
+options = {width = 16}
+phases = {lr = 0.7}
+
+[models.query2label.methods.ignore]
+warmup_epochs = 9
+phases = {batch = 8}
+
+[models.small]
+name = "cam"
+size = 16
+"""
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    path = tmp_path / "several.toml"
+    path.write_text(SEVERAL)
+    return path
+
+
+def test_a_method_s_table_goes_over_what_holds_for_all(several: Path) -> None:
+    config = resolve(several, ("method.name=ignore",))
+    assert config.method == MethodConfig(name="ignore", preset="paper", warmup_epochs=2)
+    assert config.data.options == {"images": 8, "size": 32}
+    assert [(phase.epochs, phase.lr) for phase in config.phases] == [(3, 0.5), (4, 0.5)]
+    assert config.run.average == 0.9
+    bare = resolve(several, ("method.name=an",))
+    assert [phase.lr for phase in bare.phases] == [0.1, 0.2] and bare.run.average is None
+    assert resolve(several, ("method.name=wan",)).phases == bare.phases  # it has no table
+    assert resolve(several, ("method.name=role",)).phases == (Phase(epochs=5),)
+
+
+def test_a_table_may_be_of_a_method_or_model_that_is_called_otherwise(several: Path) -> None:
+    config = resolve(several, ("method.name=ignore_released", "model.name=small"))
+    assert config.method == MethodConfig(name="ignore", preset="released")
+    assert (config.model.name, config.model.size) == ("cam", 16)
+
+
+def test_the_model_s_table_goes_over_the_method_s_and_flags_over_both(several: Path) -> None:
+    asked = ("method.name=ignore", "model.name=query2label")
+    config = resolve(several, asked)
+    assert config.method.options == {"warmup_epochs": 9} and config.method.preset == "paper"
+    assert (config.model.name, config.model.options) == ("query2label", {"width": 16})
+    assert [(phase.lr, phase.batch) for phase in config.phases] == [(0.7, 8), (0.7, 8)]
+    flags = resolve(several, ("phases.0.lr=0.9", "method.warmup_epochs=1", *asked))
+    assert [phase.lr for phase in flags.phases] == [0.9, 0.7]
+    assert flags.method.options == {"warmup_epochs": 1}
+
+
+def test_a_method_s_table_may_choose_the_model(several: Path) -> None:
+    config = resolve(several, ("method.name=plc",))
+    assert config.model.options == {"width": 16} and config.phases[0].lr == 0.7
+    assert resolve(several, ("method.name=plc", "model.name=cam")).model.options == {}
+
+
+def test_one_method_has_to_be_chosen(several: Path) -> None:
+    assert complaint(recipe=several) == (
+        f"Choose one of the methods of the recipe {several} with --method: "
+        "an, ignore, ignore_released, role, plc."
+    )
+    several.write_text('[method]\nname = "an"\n[methods.an]\nepsilon = 0.1\n')
+    assert resolve(several).method.options == {"epsilon": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "near"),
+    [
+        ("[methods.an.phases]\nepoch = 1", "methods.an.phases.0.epoch", "epochs"),
+        ("[[methods.an.phases]]\nlrr = 1", "methods.an.phases.0.lrr", "lr"),
+        ("[methods.an.data]\nnmae = 'x'", "methods.an.data.nmae", "name"),
+        ("[models.cam]\nsiez = 1", "models.cam.siez", "size"),
+        ("[models.cam.methods.an.run]\nsede = 1", "models.cam.methods.an.run.sede", "seed"),
+        ("[modles.cam]", "modles", "models"),
+    ],
+)
+def test_a_mistake_in_any_table_is_placed_there(
+    several: Path, table: str, key: str, near: str
+) -> None:
+    several.write_text(f'[method]\nname = "ignore"\n{table}\n')  # whichever is chosen
+    shown = complaint(recipe=several)
+    assert shown == f"Unknown key '{key}' in the recipe {several}; did you mean '{near}'?"
+
+
+def test_tables_are_no_settings() -> None:
+    shown = complaint("methods.an.epsilon=1")
+    assert shown == "Unknown key 'methods' in the settings; did you mean 'method'?"
 
 
 def test_a_recipe_is_read_as_utf_8(tmp_path: Path) -> None:

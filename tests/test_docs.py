@@ -1,7 +1,8 @@
 """Whatever the documentation says can be run, and runs; whatever it names exists.
 
 The blocks of a page are run in order, in one empty folder and one namespace. ``python`` blocks are
-executed. Of ``console`` blocks the lines beginning with ``$ tacit`` are run, and output shown below
+executed; one that begins with a comment like ``# mine.py`` is written to that file as well. Of
+``console`` blocks the lines beginning with ``$ tacit`` are run, and output shown below
 them must come, with ``…`` standing for anything. ``toml`` blocks must be recipes; one that begins
 with a comment like ``# mine.toml`` is written to that file for the blocks after it.
 
@@ -27,8 +28,16 @@ import pytest
 import torch
 from pydantic import BaseModel
 
+from support.methods import (
+    labels_for,
+    method_page,
+    method_section,
+    names_suspects,
+    needed_options,
+    summary,
+)
 from tacit import cli
-from tacit.config import Config, MethodConfig, Phase, parse_setting, resolve
+from tacit.config import Config, MethodConfig, Phase, load_recipe, parse_setting, resolve
 from tacit.data.scenes.drawing import CLASSES, compose
 from tacit.experiments.demo import plan
 from tacit.learner import Learner
@@ -112,10 +121,11 @@ def check_output(shown: str, printed: str, place: str) -> None:
         position = found.end()
 
 
-def check_recipe(path: Path) -> Config:
-    config = resolve(path)
-    build_method(config.method.name, preset=config.method.preset, **config.method.options)
-    return config
+def check_recipe(path: Path) -> None:
+    names = load_recipe(path).get("methods", {})
+    for settings in [(f"method.name={name}",) for name in names] or [()]:
+        method = resolve(path, settings).method
+        build_method(method.name, preset=method.preset, **method.options)
 
 
 @pytest.fixture
@@ -142,6 +152,8 @@ def test_blocks_run(page: Path, workshop: Path, capsys: pytest.CaptureFixture[st
         if block.skip:
             continue
         if block.language == "python":
+            if named := re.match(r"# (\S+\.py)\n", block.text):
+                (workshop / named[1]).write_text(block.text, encoding="utf-8")
             # Empty lines before it make line numbers in tracebacks those of the page.
             code = compile(
                 "\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True
@@ -227,24 +239,6 @@ def test_the_readme_shows_the_tree_as_it_is() -> None:
     assert "<!-- demo-table -->" in text or "| IGNORE |" in text
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
-def test_recipes_are_valid(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = check_recipe(recipe)
-    assert recipe.stem == f"{config.data.name}-{config.method.name}".replace("_", "-")
-    command = f"tacit train recipes/{recipe.name} --out runs/{recipe.stem}"
-    assert f"#   {command}\n" in recipe.read_text(encoding="utf-8")
-    assert cli.run(["train", str(recipe), "--dry-run"]) == 0
-    assert json.loads(capsys.readouterr().out)["method"]["name"] == config.method.name
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
-def test_recipes_train(recipe: Path, workshop: Path) -> None:
-    small = ("phases.epochs=1", "data.options.images=80", "data.options.test_images=20")
-    settings = [word for setting in small for word in ("--set", setting)]
-    assert cli.run(["train", str(recipe), "--out", "run", *settings]) == 0
-    assert (workshop / "run" / "model.safetensors").exists()
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_examples_run(example: Path, workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) < 80
@@ -282,29 +276,6 @@ def test_every_configuration_key_is_explained() -> None:
         assert (field.description or "").lower() in meaning, f"{key} means: {field.description}"
 
 
-def method_page(name: str) -> Path:
-    """Return the only page that has a section on a method."""
-    pages = [
-        page
-        for page in (ROOT / "docs" / "methods").glob("*.md")
-        if re.search(rf"^## `{name}`$", page.read_text(encoding="utf-8"), flags=re.M)
-    ]
-    assert len(pages) == 1, f"{name} has {len(pages)} sections"
-    return pages[0]
-
-
-def method_section(name: str) -> str:
-    """Return the section, which is headed by the name alone and so has the name for an anchor."""
-    parts = re.split(r"^## (.+)$", method_page(name).read_text(encoding="utf-8"), flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))[f"`{name}`"]
-
-
-def summary(name: str) -> dict[str, str]:
-    """Return what the head of a section says about suspects and state."""
-    head = method_section(name).split("\n### ")[0]
-    return dict(re.findall(r"^- \*\*(\w+):\*\* (.+)$", head, flags=re.M))
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_its_section(name: str) -> None:
     section = method_section(name)
@@ -319,18 +290,29 @@ def test_every_section_is_of_a_method() -> None:
         assert set(re.findall(r"^## `(\w+)`$", text, flags=re.M)) <= set(METHODS), page
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_table_of_methods_is_true(name: str) -> None:
+def rows_of_methods() -> dict[str, tuple[str, str]]:
+    """Return the rows of the table of methods: where each leads, and what its cells say."""
     index = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[`(\w+)`\]\(([^)]+)\) \| (.+) \|$", index, flags=re.M)
-    assert sorted(row[0] for row in rows) == sorted(METHODS)
-    _, link, cells = next(row for row in rows if row[0] == name)
+    assert len({name for name, *_ in rows}) == len(rows), "a method has two rows"
+    return {name: (link, cells) for name, link, cells in rows}
+
+
+def test_the_table_of_methods_has_no_row_too_many() -> None:
+    assert not rows_of_methods().keys() - METHODS.keys()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_row_of_a_method_is_true(name: str) -> None:
+    rows = rows_of_methods()
+    assert name in rows, f"docs/methods.md has no row for {name}"
+    link, cells = rows[name]
     assert link == f"methods/{method_page(name).name}#{name}"
     _, _, labels, views, suspects, state = (cell.strip() for cell in cells.split(" |"))
     cls, told = method_class(name), summary(name)
     assert labels.replace(" ", "_") == cls.labels
     assert tuple(views.split(", ")) == build_method(name).views
-    assert bool(suspects) == (not told["Suspects"].startswith("none."))
+    assert bool(suspects) == names_suspects(name)
     assert bool(state) == (not told["State"].startswith("none"))
     assert ("table" in state) == told["State"].startswith("a table") == cls.keeps_table
 
@@ -339,16 +321,13 @@ def test_the_table_of_methods_is_true(name: str) -> None:
 def test_what_sections_say_of_suspects_is_true(name: str) -> None:
     cls, classes = method_class(name), ("a", "b", "c", "d")
     labels = torch.tensor([[1, 0, 0, 0], [0, 1, -1, 0]], dtype=torch.int8)
-    if cls.labels != "observed":
-        labels = torch.where(labels == 1, 1, -1).to(torch.int8)
-    method = build_method(
-        name, **({"scores": torch.eye(4)[:2]} if "scores" in hyperparameters(name) else {})
-    )
+    labels = labels_for(name, labels)
+    method = build_method(name, **needed_options(name, *labels.shape))
     method.setup(Annotations(labels, classes))
     model = build_model(classes=classes, size=24, trunk="tiny", **cls.model_options)
     views = {view: torch.rand(2, 3, 24, 24) for view in method.views}
     step = Learner(model, method)(Batch(torch.arange(2), labels, views), Clock(1, 5))
-    assert (step.suspects is None) == summary(name)["Suspects"].startswith("none.")
+    assert (step.suspects is not None) == names_suspects(name)
 
 
 def written(value: object) -> str:
@@ -377,14 +356,24 @@ def test_presets_are_documented(name: str) -> None:
     for preset, sentence in told:
         pairs = re.findall(r"`(\w+)` to `?([\w.-]+)`?", sentence)
         read = {key: parse_setting(f"{key}={value}")[1] for key, value in pairs}
-        assert read == presets[preset]
+        assert read == departures(name)[preset]
+
+
+def departures(name: str) -> dict[str, dict[str, Any]]:
+    """Return what each preset of a method changes of the defaults of its class."""
+    cls = method_class(name)
+    defaults = {key: p.default for key, p in signature(cls).parameters.items()}
+    return {
+        preset: {key: value for key, value in values.items() if value != defaults[key]}
+        for preset, values in cls.presets.items()
+    }
 
 
 def check_preset_table(name: str, text: str) -> None:
     header = next(line for line in text.splitlines() if line.startswith("| hyperparameter"))
     columns = re.findall(r"`(\w+)`", header)
     presets, rows = method_class(name).presets, table_rows(text)
-    assert set(rows) == {key for column in columns for key in presets[column]}
+    assert set(rows) == {key for column in columns for key in departures(name)[column]}
     defaults = {key: p.default for key, p in signature(method_class(name)).parameters.items()}
     for key, cells in rows.items():
         expected = [written(presets[column].get(key, defaults[key])) for column in columns]
@@ -419,7 +408,8 @@ def test_the_recipes_of_scenes_are_what_the_demonstration_trains() -> None:
         config.method.name: config for (name, _), config in plan(1).items() if "off" not in name
     }
     for name, config in planned.items():
-        assert complete(resolve(ROOT / "recipes" / f"scenes-{name}.toml")) == config
+        chosen = resolve(ROOT / "recipes" / "scenes.toml", (f"method.name={name}",))
+        assert complete(chosen) == config
 
 
 @pytest.mark.parametrize("verb", ["methods", "models", "datasets"])

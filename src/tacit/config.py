@@ -1,17 +1,18 @@
 """The configuration of a run: typed, closed, and the same in Python, recipes and flags.
 
-Precedence in one sentence: defaults, then the recipe, then flags. An unknown key is an error that
-names the nearest valid one.
+Precedence in one sentence: defaults, then the recipe, then its table of the method, then its table
+of the model, then flags. An unknown key is an error that names the nearest valid one.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tacit.errors import UsageError, nearest_name
 
@@ -146,7 +147,7 @@ class RunConfig(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     sync_batch_norm: bool = Field(False, description="batch statistics over all processes, on CUDA")
     shard: bool = Field(False, description="divide the trunk's weights among the processes")
-    together: bool = Field(False, description="let the trunk read all views of a batch in one go")
+    fuse_views: bool = Field(False, description="let the trunk read all views of a batch in one go")
     checkpointing: bool = Field(
         False, description="compute the trunk's activations twice instead of keeping them"
     )
@@ -167,6 +168,38 @@ class Config(Section):
     method: MethodConfig = MethodConfig()
     phases: tuple[Phase, ...] = Field((Phase(),), min_length=1)
     run: RunConfig = RunConfig()
+
+
+# In a table of a method or a model, one table of phases is laid over every phase of the recipe; a
+# list of them takes the place of the recipe's.
+Phases = Annotated[
+    tuple[Phase, ...], BeforeValidator(lambda said: (said,) if isinstance(said, dict) else said)
+]
+
+
+class MethodTable(MethodConfig):
+    """``[methods.NAME]``: the keys of ``[method]``, and what else is different for it."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    phases: Phases = ()
+    run: RunConfig = RunConfig()
+
+
+class ModelTable(ModelConfig):
+    """``[models.NAME]``: the keys of ``[model]``, and what else is different on it."""
+
+    data: DataConfig = DataConfig()
+    methods: dict[str, MethodTable] = {}
+    phases: Phases = ()
+    run: RunConfig = RunConfig()
+
+
+class Recipe(Config):
+    """What a recipe may say: a run, and tables of which one method and one model are chosen."""
+
+    methods: dict[str, MethodTable] = {}
+    models: dict[str, ModelTable] = {}
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
@@ -214,27 +247,79 @@ def apply_setting(tables: dict[str, Any], keys: list[str], value: Any) -> None:
 def resolve(
     recipe: Path | None = None, settings: tuple[str, ...] = (), base: dict[str, Any] | None = None
 ) -> Config:
-    """Build a configuration from defaults, a recipe and settings, in this order."""
+    """Build a configuration from defaults, a recipe and settings, in this order.
+
+    Where the recipe has tables of methods and models, the settings ``method.name`` and
+    ``model.name`` choose among them.
+    """
     tables = load_recipe(recipe) if recipe else copy.deepcopy(base or {})
-    if recipe:
-        _validate(tables, f"the recipe {recipe}")
-    for setting in settings:
-        keys, value = parse_setting(setting)
+    where = f"the recipe {recipe}" if recipe else "the recipe"
+    if recipe or {"methods", "models"} & set(tables):
+        _validate(Recipe, tables, where)
+    parsed = [parse_setting(setting) for setting in settings]
+    asked = {keys[0]: value for keys, value in parsed if keys in NAMES}
+    _choose(tables, asked, where)
+    for setting, (keys, value) in zip(settings, parsed, strict=True):
+        if keys in NAMES:
+            value = tables[keys[0]]["name"]  # a table may stand for another name than its own
         try:
             apply_setting(tables, keys, value)
         except (IndexError, ValueError) as error:
             raise UsageError(f"'{setting}' names a phase that does not exist.") from error
-    return _validate(tables, "the settings")
+    return _validate(Config, tables, "the settings")
 
 
-def _validate(tables: dict[str, Any], where: str) -> Config:
+NAMES = (["method", "name"], ["model", "name"])
+
+
+def _choose(tables: dict[str, Any], asked: dict[str, Any], where: str) -> None:
+    """Lay the tables of one method and one model over those that hold for all."""
+    methods, models = tables.pop("methods", {}), tables.pop("models", {})
+    method = asked.get("method", tables.get("method", {}).get("name"))
+    if methods and method is None:
+        listed = ", ".join(methods)
+        raise UsageError(f"Choose one of the methods of {where} with --method: {listed}.")
+    if method is not None:
+        tables.setdefault("method", {})["name"] = method
+    _lay(tables, "method", methods, method)
+    if "model" in asked:
+        tables.setdefault("model", {})["name"] = asked["model"]
+    model = tables.get("model", {}).get("name", ModelConfig().name)
+    further = models.get(model, {}).pop("methods", {}) if isinstance(model, str) else {}
+    _lay(tables, "model", models, model)
+    _lay(tables, "method", further, method)
+
+
+def _lay(tables: dict[str, Any], section: str, rows: dict[str, Any], name: Any) -> None:
+    """Lay the row of this name, if there is one, over the tables; its own keys are a section's."""
+    row = rows.get(name, {}) if isinstance(name, str) else {}
+    for key, value in row.items():
+        if key == "phases" and isinstance(value, dict):
+            for each, said in value.items():
+                apply_setting(tables, ["phases", each], said)
+        elif key in Config.model_fields and key != section:
+            _merge(tables, {key: value})
+        else:
+            _merge(tables, {section: {key: value}})
+
+
+def _merge(tables: dict[str, Any], over: dict[str, Any]) -> None:
+    """Put values into nested tables; a list takes the place of what was there."""
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(tables.get(key), dict):
+            _merge(tables[key], value)
+        else:
+            tables[key] = copy.deepcopy(value)
+
+
+def _validate(shape: type[Config], tables: dict[str, Any], where: str) -> Config:
     try:
-        return Config.model_validate(tables)
+        return shape.model_validate(tables)
     except ValidationError as error:
-        raise UsageError(explain(error, where)) from error
+        raise UsageError(explain(error, where, shape)) from error
 
 
-def explain(error: ValidationError, where: str) -> str:
+def explain(error: ValidationError, where: str, shape: type[BaseModel]) -> str:
     """Say in one sentence what is wrong with a configuration."""
     # A list whose only entry is wrong is reported as too short as well.
     problems = [each for each in error.errors() if each["type"] != "too_short"] or error.errors()
@@ -242,16 +327,20 @@ def explain(error: ValidationError, where: str) -> str:
     location = ".".join(str(part) for part in problem["loc"])
     tail = f" ({more} more problem{'s' if more > 1 else ''} after this one)" if more else ""
     if problem["type"] == "extra_forbidden":
-        near = nearest_name(str(problem["loc"][-1]), _keys_beside(problem["loc"]))
+        near = nearest_name(str(problem["loc"][-1]), _keys_beside(problem["loc"], shape))
         hint = f"did you mean '{near}'?" if near else "there is no such key."
         return f"Unknown key '{location}' in {where}; {hint}{tail}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return f"'{location}' in {where} is {problem['input']!r}, but {message}.{tail}"
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    section: Any = Config
-    for part in location[:-1]:
-        if isinstance(part, str):
-            section = Phase if part == "phases" else section.model_fields[part].annotation
+def _keys_beside(location: tuple[int | str, ...], shape: type[BaseModel]) -> list[str]:
+    parts, section = iter(location[:-1]), shape
+    for part in parts:
+        kind = section.model_fields[str(part)].annotation
+        inside = [each for each in get_args(kind) if inspect.isclass(each)]
+        several = [each for each in inside if issubclass(each, BaseModel)]
+        if several:
+            next(parts)  # which of the phases, or whose table
+        section = several[0] if several else kind  # type: ignore[assignment]
     return list(section.model_fields)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+_ALONE = ContextVar("alone", default=False)
+
 
 def world_size() -> int:
     """The number of processes that train together."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    return distributed.get_world_size() if distributed.is_initialized() and not _ALONE.get() else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Count and average over this process only, so that the others need not do the same."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def rank() -> int:
@@ -81,7 +94,7 @@ def first_alone() -> Iterator[None]:
         wait_for_all()
 
 
-def agreed(number: int | None) -> int | None:
+def agree_on(number: int | None) -> int | None:
     """Return the largest number that any process has, so that all decide the same."""
     if world_size() == 1:
         return number

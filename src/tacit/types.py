@@ -1,4 +1,4 @@
-"""The few values that every part of tacit speaks: Batch, Clock, Step and Annotations.
+"""The few values that every part of tacit speaks: Batch, Clock, Step, Judgement and Annotations.
 
 Labels have three states everywhere: 1 is a known positive, 0 is unknown, -1 is a known negative.
 Capital letters in shapes are fixed: B batch, N training images, C classes, H and W pixels.
@@ -22,7 +22,7 @@ class Batch:
     There is no field for the truth, so no method can use it, by mistake or otherwise.
     """
 
-    index: Tensor  # (B,) row of each image in the training set
+    index: Tensor  # (B,) row of each image in the training set; -1 if it is not in there
     labels: Tensor  # (B, C) int8: 1 known positive, 0 unknown, -1 known negative
     views: Mapping[str, Tensor]  # "weak", "strong" -> (B, 3, H, W)
 
@@ -84,6 +84,30 @@ class Step:
     def loss(self) -> Tensor:
         """The scalar that training minimises."""
         return torch.stack(tuple(self.terms.values())).sum()
+
+
+AFTER_TRAINING = Clock(1_000_000, 1_000_000, phase=1_000_000)
+"""A clock on which every warm-up and every schedule is over."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a method thinks of some images, as they stand; see `tacit.methods.base.Method.judge`.
+
+    Attributes:
+        score: (B, C), higher where a missed positive is more probable and 0 on known cells. It
+            orders cells; scores of different methods are on different scales.
+        suspects: Unknown cells that the method takes for missed positives, (B, C) bool.
+        evidence: What led to it, values per cell such as "logit" or "gap", (B, C).
+        images: What can be shown: "map", evidence per class and place, (B, C, h, w); "masked",
+            the images as the method hid parts of them, (B, 3, H, W), normalised; and "visible",
+            what it left of them, (B, H, W) bool.
+    """
+
+    score: Tensor
+    suspects: Tensor
+    evidence: Mapping[str, Tensor] = field(default_factory=dict)
+    images: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Annotations:

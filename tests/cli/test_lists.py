@@ -76,6 +76,7 @@ def test_a_method_is_described_in_full(call: Call) -> None:
         assert described["labels"] == cls.labels
         values = json.loads(json.dumps(hyperparameters(described["name"])))
         assert described["hyperparameters"] == values
+        assert set(described["ranges"]) == set(values)
         assert set(described["presets"]) == set(cls.presets)
 
 
@@ -84,6 +85,7 @@ def test_one_method_can_be_asked_for(call: Call) -> None:
     assert (described["name"], described["venue"], described["year"]) == ("ignore", "ECCV", 2024)
     assert described["views"] == ["weak", "strong"]
     assert described["hyperparameters"]["cam_threshold"] == 0.4
+    assert described["ranges"]["cam_threshold"] == {"type": "number", "minimum": -1, "maximum": 2}
     assert described["presets"]["released"]["cam_threshold"] == 0.8
 
 
@@ -95,6 +97,8 @@ def test_one_method_is_explained(call: Call) -> None:
     for name, default in hyperparameters("ignore").items():
         line = next(line for line in table if line.startswith(f"{name} "))
         assert line.split()[1] == str(default)
+    assert any("0.4      a number from -1 to 2  " in line for line in table)
+    assert any(line.split()[1:] == ["False", "true", "or", "false"] for line in table)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -140,6 +144,7 @@ def test_a_method_from_outside_is_listed(call: Call, monkeypatch: pytest.MonkeyP
     assert (described["name"], described["title"]) == ("mine", "Mine")
     assert described["paper"] is None
     assert described["hyperparameters"] == {"share": 0.5}
+    assert described["ranges"] == {"share": {"type": "number"}}
     assert "My own." in call("methods", "mine").out
     assert call("methods").status == 0
 

@@ -15,6 +15,7 @@ import tacit
 from tacit import cli
 from tacit.cli import COMMANDS, run
 from tacit.errors import DataError, TacitError, TrainingError, UsageError
+from tacit.registry import Row, title_of
 
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -69,8 +70,8 @@ def test_help_takes_less_than_a_second() -> None:
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for name, (_, help_line) in COMMANDS.items():
-        assert name in shown and help_line.rstrip(".") in shown
+    for name, entry in COMMANDS.items():
+        assert name in shown and title_of(entry).rstrip(".") in shown
     assert run([]) == 0
     assert capsys.readouterr().out == shown
 
@@ -118,7 +119,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         module = ModuleType("failing_verb")
         module.fail = fail  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "failing_verb", module)
-        monkeypatch.setitem(cli.COMMANDS, "fail", ("failing_verb:fail", "Fails."))
+        monkeypatch.setitem(cli.COMMANDS, "fail", Row("failing_verb:fail", "Fails."))
 
     return add
 

@@ -17,7 +17,7 @@ from tacit.cli import run
 from tacit.cli import train as verb
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
-from tacit.data import SOURCES, Entry
+from tacit.data import SOURCES
 from tacit.data.source import Source
 from tacit.training.run import complete
 
@@ -99,6 +99,18 @@ def test_a_recipe_trains(call: Call, recipe: Path) -> None:
     record = json.loads(Path("run/run.json").read_text())
     assert Config.model_validate(record["config"]) == complete(resolve(recipe, ("run.seed=2",)))
     assert (record["data"]["images"], record["config"]["method"]["name"]) == (96, "an")
+
+
+def test_a_recipe_of_several_is_asked_for_a_method_and_a_model(call: Call) -> None:
+    Path("several.toml").write_text(
+        "[methods.an]\n[methods.late]\nname = 'ignore'\n[models.query2label]\nsize = 64\n"
+    )
+    asked = call("train", "several.toml", "--dry-run")
+    assert asked.status == 2 and "with --method: an, late." in asked.err
+    shown = call(
+        "train", "several.toml", "--method=late", "--model=query2label", "--dry-run"
+    ).json()
+    assert (shown["method"]["name"], shown["model"]["size"]) == ("ignore", 64)
 
 
 @pytest.mark.parametrize(
@@ -261,8 +273,8 @@ def make_source(classes: int, images: int) -> Source:
 def test_data_that_cannot_be_learnt_from_ends_with_3(
     call: Call, monkeypatch: pytest.MonkeyPatch, classes: int, images: int, message: str
 ) -> None:
-    entry = Entry("Few", lambda: (make_source(classes, images), make_source(classes, images)))
-    monkeypatch.setitem(SOURCES, "few", entry)
+    few = lambda: (make_source(classes, images), make_source(classes, images))  # noqa: E731
+    monkeypatch.setitem(SOURCES, "few", few)
     answer = call("train", "--data=few", "--method=an", "--out=run")
     assert (answer.status, answer.out) == (3, "")
     assert message in answer.err
@@ -270,8 +282,7 @@ def test_data_that_cannot_be_learnt_from_ends_with_3(
 
 
 def test_a_source_from_outside_trains(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = Entry("Few", lambda: (make_source(2, 10), make_source(2, 4)))
-    monkeypatch.setitem(SOURCES, "few", entry)
+    monkeypatch.setitem(SOURCES, "few", lambda: (make_source(2, 10), make_source(2, 4)))
     flags = ("--set=phases.batch=4", "--epochs=1", "--device=cpu", "--set=model.size=16")
     answer = call("train", "--data=few", "--method=an", "--out=run", "--json", *flags)
     assert answer.json()["per_class"] == {"class-0": 100.0, "class-1": 100.0}

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 import torch
 
-from active_methods import ACTIVE
 from same_runs import assert_same_runs
+from support.methods import active_options
 from tacit.cli import run
 from tacit.cli.progress import ProgressReporter
 from tacit.config import resolve
-from tacit.methods import METHODS
+from tacit.methods import METHODS, hyperparameters
 from tacit.runs.build import read_splits
 from tacit.teachers import save_scores
 
 DATA = ("data.options.images=60", "data.options.test_images=16", "data.options.size=24")
 SETTINGS = (*DATA, "model.size=24", "phases.batch=16", "phases.epochs=2", "run.device=cpu")
 STEPS = 3  # 48 training pictures
-NEEDS = {"iu": ("data.negatives=1",), "vlpl": (), "aevlp": ()}
+NEEDS = {"iu": ("data.negatives=1",)}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(name: str, folder: Path, scores: Path) -> list[str]:
-    own = [f"method.{key}={json.dumps(value)}" for key, value in ACTIVE.get(name, {}).items()]
-    if name in ("vlpl", "aevlp"):
+    own = [f"method.{key}={json.dumps(value)}" for key, value in active_options(name).items()]
+    if "scores" in hyperparameters(name):
         own.append(f"method.scores={scores}")
     settings = (*SETTINGS, *NEEDS.get(name, ()), *own)
     flags = [f"--set={setting}" for setting in settings]

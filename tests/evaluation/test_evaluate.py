@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tacit.devices import autocast
-from tacit.evaluation.evaluate import parameter_count, predict, score
+from tacit.evaluation.evaluate import predict, score
 from tacit.types import Batch
 
 CPU = torch.device("cpu")
@@ -119,10 +119,3 @@ def test_two_classes_are_enough() -> None:
     scores = score(PROBABILITIES[:, [0, 3]], labels, ("sun", "car"))
     assert scores.precision_at_3 == pytest.approx(100 * 6 / 8)  # of two, as there are no three
     assert list(scores.per_class) == ["sun", "car"]
-
-
-def test_only_what_learns_is_counted() -> None:
-    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))  # 6 + 2 and 2 + 2
-    assert parameter_count(model) == 12
-    model[0].requires_grad_(False)
-    assert parameter_count(model) == 4

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from support.methods import labels_for, needed_options
 from tacit.errors import UsageError
 from tacit.images.views import VIEWS
 from tacit.learner import Learner
@@ -24,42 +25,29 @@ BATCH = 4
 EARLY, LATE = Clock(1, 10), Clock(6, 10, phase=1)
 
 # Unknown rows but for one positive, two positives, negatives, none known, all known.
-OBSERVED = [
-    [1, 0, 0, 0, 0],
-    [0, 1, -1, 0, 1],
-    [0, 0, 0, 0, 0],
-    [-1, 1, -1, 1, -1],
-    [0, 0, 0, 0, 1],
-    [0, 0, -1, -1, 0],
-    [0, 0, 1, 0, 0],
-    [0, 1, 0, 0, 0],
-]
-
-# Hyperparameters that a method cannot do without.
-SHARES = torch.rand(8, 5, generator=torch.Generator().manual_seed(9)).mul(4).softmax(1)
-OPTIONS: dict[str, dict[str, Any]] = {"vlpl": {"scores": SHARES}, "aevlp": {"scores": SHARES}}
+OBSERVED = torch.tensor(
+    [
+        [1, 0, 0, 0, 0],
+        [0, 1, -1, 0, 1],
+        [0, 0, 0, 0, 0],
+        [-1, 1, -1, 1, -1],
+        [0, 0, 0, 0, 1],
+        [0, 0, -1, -1, 0],
+        [0, 0, 1, 0, 0],
+        [0, 1, 0, 0, 0],
+    ],
+    dtype=torch.int8,
+)
 
 every_method = pytest.mark.parametrize("name", sorted(METHODS))
-
-
-def labels_for(name: str) -> Tensor:
-    """Give the labels of a training set of the kind that a method is meant for."""
-    labels = torch.tensor(OBSERVED, dtype=torch.int8)
-    kind = method_class(name).labels
-    if kind == "true_negatives":
-        missed = (labels == 0) & (torch.arange(len(CLASSES)) % 3 == 1)
-        labels = torch.where((labels == 1) | missed, labels, -1)
-    elif kind == "full":
-        labels = torch.where(labels == 1, 1, -1)
-    return labels.to(torch.int8)
 
 
 def build(name: str, trunk: str = "tiny", seed: int = 0) -> Learner:
     torch.manual_seed(seed)
     options = {"size": SIDES[trunk], "trunk": trunk, **method_class(name).model_options}
     model = build_model(classes=CLASSES, **options)
-    method = build_method(name, **OPTIONS.get(name, {}))
-    method.setup(Annotations(labels_for(name), CLASSES))
+    method = build_method(name, **needed_options(name, *OBSERVED.shape))
+    method.setup(Annotations(labels_for(name, OBSERVED), CLASSES))
     return Learner(model, method).train()
 
 
@@ -129,7 +117,7 @@ def test_declarations_make_sense(name: str) -> None:
 @every_method
 @pytest.mark.parametrize("trunk", SIDES)
 def test_three_steps_are_finite_and_reach_every_parameter(name: str, trunk: str) -> None:
-    learner, labels = build(name, trunk), labels_for(name)
+    learner, labels = build(name, trunk), labels_for(name, OBSERVED)
     reached: set[str] = set()
     for first, clock in ((0, EARLY), (4, LATE), (2, LATE)):
         batch = batch_for(learner, labels, range(first, first + BATCH))
@@ -144,7 +132,7 @@ def test_three_steps_are_finite_and_reach_every_parameter(name: str, trunk: str)
 
 @every_method
 def test_training_goes_on_from_a_saved_state(name: str) -> None:
-    first, labels = build(name), labels_for(name)
+    first, labels = build(name), labels_for(name, OBSERVED)
     train_a_little(first, labels)
     second = build(name, seed=1)
     second.load_state_dict({key: value.clone() for key, value in first.state_dict().items()})
@@ -164,7 +152,7 @@ def test_training_goes_on_from_a_saved_state(name: str) -> None:
 @pytest.mark.parametrize("clock", [EARLY, LATE], ids=["early", "late"])
 @pytest.mark.parametrize("row", [2, 0, 1], ids=["nothing known", "one positive", "three states"])
 def test_a_batch_may_be_a_single_image(name: str, row: int, clock: Clock) -> None:
-    learner, labels = build(name), labels_for(name)
+    learner, labels = build(name), labels_for(name, OBSERVED)
     batch = batch_for(learner, labels, range(row, row + 1))
     assert_sound(take_step(learner, batch, clock), batch)
 
@@ -175,7 +163,7 @@ def test_labels_may_be_the_same_everywhere(name: str, state: int) -> None:
     if state == 0 and method_class(name).labels != "observed":
         pytest.skip("a bound may refuse unknown cells")
     learner = build(name)
-    batch = batch_for(learner, torch.full_like(labels_for(name), state))
+    batch = batch_for(learner, torch.full_like(labels_for(name, OBSERVED), state))
     for clock in (EARLY, LATE):
         assert_sound(take_step(learner, batch, clock), batch)
     assert all(parameter.isfinite().all() for parameter in learner.parameters())
@@ -183,21 +171,21 @@ def test_labels_may_be_the_same_everywhere(name: str, state: int) -> None:
 
 @every_method
 def test_a_step_writes_to_nothing_it_was_given(name: str) -> None:
-    learner, labels = build(name), labels_for(name)
+    learner, labels = build(name), labels_for(name, OBSERVED)
     batch = batch_for(learner, labels)
     before = (batch.index.clone(), batch.labels.clone(), *(v.clone() for v in batch.views.values()))
     modes = [module.training for module in learner.modules()]
     take_step(learner, batch, LATE)
     after = (batch.index, batch.labels, *batch.views.values())
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
-    assert torch.equal(labels, labels_for(name))
+    assert torch.equal(labels, labels_for(name, OBSERVED))
     assert [module.training for module in learner.modules()] == modes
     assert all(getattr(module, "track_running_stats", True) for module in learner.modules())
 
 
 @every_method
 def test_a_view_that_was_not_declared_is_missed_by_name(name: str) -> None:
-    learner, labels = build(name), labels_for(name)
+    learner, labels = build(name), labels_for(name, OBSERVED)
     batch = batch_for(learner, labels)
     for view in learner.method.views:
         others = {other: images for other, images in batch.views.items() if other != view}
@@ -207,7 +195,7 @@ def test_a_view_that_was_not_declared_is_missed_by_name(name: str) -> None:
 
 @every_method
 def test_half_precision_comes_close(name: str) -> None:
-    learner, labels = build(name), labels_for(name)
+    learner, labels = build(name), labels_for(name, OBSERVED)
     batch = batch_for(learner, labels)
     torch.manual_seed(7)
     full: Step = learner(batch, EARLY)
@@ -225,7 +213,7 @@ def test_half_precision_comes_close(name: str) -> None:
 
 @every_method
 def test_the_loss_falls(name: str) -> None:
-    learner, labels = build(name), labels_for(name)
+    learner, labels = build(name), labels_for(name, OBSERVED)
     batch = batch_for(learner, labels)
     optimiser = torch.optim.Adam(learner.parameters(), lr=1e-3)
     losses = []
@@ -263,7 +251,7 @@ def with_recorded_logits(model: Any) -> list[Tensor]:
 
 @every_method
 def test_known_negatives_are_always_pushed_down(name: str) -> None:
-    learner, labels = build(name), labels_for(name)
+    learner, labels = build(name), labels_for(name, OBSERVED)
     recorded = with_recorded_logits(learner.model)
     for clock in (EARLY, LATE):
         recorded.clear()
@@ -278,7 +266,7 @@ def test_known_negatives_are_always_pushed_down(name: str) -> None:
 
 def test_the_truth_has_no_way_in() -> None:
     assert [field.name for field in dataclasses.fields(Batch)] == ["index", "labels", "views"]
-    known = vars(Annotations(labels_for("an"), CLASSES))
+    known = vars(Annotations(OBSERVED, CLASSES))
     assert set(known) == {"known", "classes", "images"}
 
 
@@ -311,12 +299,12 @@ def test_every_method_runs_on_every_model(name: str, which: str, precision: str)
         with pytest.raises(UsageError, match=f"'{head}' has no class-activation map to boost"):
             build_model(head, classes=CLASSES, **whole)
         return
-    method = build_method(name, **OPTIONS.get(name, {}))
-    method.setup(Annotations(labels_for(name), CLASSES))
+    method = build_method(name, **needed_options(name, *OBSERVED.shape))
+    method.setup(Annotations(labels_for(name, OBSERVED), CLASSES))
     learner = Learner(build_model(head, classes=CLASSES, **whole), method).train()
     for first, clock in ((0, EARLY), (4, LATE)):
         learner.zero_grad()
-        batch = batch_for(learner, labels_for(name), range(first, first + BATCH))
+        batch = batch_for(learner, labels_for(name, OBSERVED), range(first, first + BATCH))
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             step: Step = learner(batch, clock)
         step.loss.backward()

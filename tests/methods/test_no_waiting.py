@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from active_methods import ACTIVE
+from support.methods import active_options, labels_for, needed_options
+from tacit.config import resolve
+from tacit.data.source import Source
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
 from tacit.models import build_model
 from tacit.training.meter import Meter
+from tacit.training.suspects import SuspectLog
 from tacit.types import Annotations, Batch, Clock
 
 CLASSES = ("bird", "boat", "car", "fish", "tree")
@@ -53,20 +56,17 @@ class Listener(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def labels_for(name: str) -> Tensor:
+def observed() -> Tensor:
     generator = torch.Generator().manual_seed(3)
     labels = -(torch.rand(IMAGES, len(CLASSES), generator=generator) < 0.3).to(torch.int8)
     labels[range(IMAGES - 1), torch.randint(5, (IMAGES - 1,), generator=generator)] = 1
-    kind = method_class(name).labels
-    return labels if kind == "observed" else torch.where(labels == 1, 1, -1).to(torch.int8)
+    return labels
 
 
 def heard_in_a_step(name: str, clock: Clock) -> list[str]:
     torch.manual_seed(0)
-    labels, options = labels_for(name), dict(ACTIVE.get(name, {}))
-    if name in ("vlpl", "aevlp"):
-        options["scores"] = torch.rand(IMAGES, len(CLASSES)).mul(4).softmax(1)
-    method = build_method(name, **options)
+    labels, needed = labels_for(name, observed()), needed_options(name, IMAGES, len(CLASSES))
+    method = build_method(name, **active_options(name), **needed)
     method.setup(Annotations(labels, CLASSES))
     asked = method_class(name).model_options
     model = build_model("cam", classes=CLASSES, **{"size": SIDE, "trunk": "tiny", **asked})
@@ -75,11 +75,15 @@ def heard_in_a_step(name: str, clock: Clock) -> list[str]:
     batch = Batch(torch.arange(IMAGES), labels, views)
     meter = Meter()
     diagnostics = Diagnostics(torch.ones_like(labels), torch.device("cpu"))
+    names = [f"{row}.png" for row in range(IMAGES)]
+    source = Source("toy", CLASSES, names, labels.numpy(), lambda row: pytest.fail("not asked for"))
+    suspects = SuspectLog(source, "print", resolve())
     with Listener() as listener:
         step = learner(batch, clock)
         step.loss.backward()
         meter.update(step)
         diagnostics.update(batch, step)
+        suspects.update(batch, step, clock.epoch)
     return listener.heard
 
 

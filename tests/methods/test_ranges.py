@@ -1,289 +1,196 @@
 """Hyperparameters that make no sense are refused by a sentence, in every method of the table.
 
-Whoever adds a hyperparameter writes it down here: with its limits, with its words, or with a
-reason why any value will do.
+What makes sense is read off the annotations; a number without limits on both sides fails here.
 """
 
 from __future__ import annotations
 
-import inspect
+import json
 import math
-import re
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
 import torch
+from pydantic import Field
+from torch import nn
 
 from tacit.errors import UsageError
 from tacit.methods import METHODS, build_method, hyperparameters, method_class
-from tacit.methods.base import Method
+from tacit.methods.base import annotations_of
+from tacit.ranges import check, say, schema
 
-Limits = tuple[float, float]
-EPOCHS = 10_000
-
-# Limits belong to their ranges, and hold in every method that has the hyperparameter …
-LIMITS: dict[str, Limits] = {
-    "absent_power": (1e-6, 10),
-    "average_decay": (0, 1),
-    "cam_threshold": (-1, 2),
-    "consistency_weight": (0, 100),
-    "contrast_weight": (0, 100),
-    "entropy_weight": (0, 10),
-    "epsilon": (0, 0.1),
-    "expected_positives": (0, 1e6),
-    "expected_weight": (0, 100),
-    "focus": (0, 20),
-    "from_epoch": (1, EPOCHS),
-    "gap_decay": (0, 1),
-    "initial_epochs": (0, EPOCHS),
-    "late_from": (0, 100),
-    "late_threshold": (0.5, 1),
-    "least_trust": (0, 1),
-    "margin": (0, 10),
-    "most": (1, 10_000),
-    "most_trust": (0.3, 1),  # from least_trust on
-    "negative_focus": (0, 20),
-    "negative_share": (0, 1),
-    "peak": (0, 10),
-    "positive_focus": (0, 20),
-    "present_power": (1e-6, 10),
-    "pseudo_weight": (0, 10),
-    "queue_size": (1, 1_000_000),
-    "rate": (0, 1),
-    "reject_weight": (0, 100),
-    "row_rate": (0, 100),
-    "scale": (0, 1e6),
-    "share": (0, 1),
-    "shift": (0, 1),
-    "smoothing": (0, 0.5),
-    "spbc_weight": (0, 100),
-    "temperature": (1e-3, 100),
-    "threshold": (0, 1),
-    "warmup_epochs": (0, EPOCHS),
+# One of each kind, beside numbers within limits.
+KINDS: dict[str, tuple[Any, ...]] = {
+    "null": (None,),
+    "boolean": (True, False),
+    "string": ("", "0.5", "yes"),
+    "array": ([], [0.5], (0.5, 0.5, 0.5), ["0.5", "0.5"], [True, True]),
+    "object": ({}, {"a": 1}),
+    "none of them": (1j, object(), int),
 }
-# … but for those where the same word means something else.
-OWN_LIMITS: dict[tuple[str, str], Limits] = {
-    ("asl", "epsilon"): (1e-12, 0.1),  # the argument itself, which must not be 0
-    ("crisp", "warmup_epochs"): (1, EPOCHS),
-    ("em", "weight"): (0, 10),
-    ("em_apl", "warmup_epochs"): (1, EPOCHS),
-    ("plc", "threshold"): (0.5, 1),
-    ("plc", "weight"): (0, 100),
-    ("plc_lac", "threshold"): (0.5, 1),
-    ("plc_lac", "weight"): (0, 100),
-    ("wan", "weight"): (0, 1),
-}
-PAIRS: dict[str, tuple[Limits, Limits]] = {
-    "chance_start": ((-100, 100), (-100, 100)),
-    "chance_end": ((-100, 100), (-100, 100)),
-    "weight_start": ((-100, 100), (1e-3, 100)),
-    "weight_end": ((-100, 100), (1e-3, 100)),
-}
-WORDS: dict[str, tuple[str, ...]] = {
-    "average_over": ("all", "known"),
-    "average_scope": ("unknown", "all"),
-    "cam_normalisation": ("spatial", "batch_minmax", "batch_div_max"),
-    "consistency_gradient": ("both", "strong"),
-    "gap_mode": ("update", "train", "evaluation"),
-    "mask_fill": ("mean", "black"),
-    "record": ("inclusive", "strict", "never"),
-    "reduction": ("mean", "sum"),
-    "schedule": ("constant", "growing"),
-    "positives": ("dataset", "batch"),
-    "update": ("dense", "rows"),
-    "warmup_loss": ("full", "an_only"),
-}
-SWITCH = "a switch"
-FREE: dict[str, str] = {
-    "average_threshold": SWITCH,
-    "cap": SWITCH,
-    "bias_correction": SWITCH,
-    "cam_relu": SWITCH,
-    "count_by_floats": SWITCH,
-    "detach_focus": SWITCH,
-    "gap_threshold": SWITCH,
-    "reject": SWITCH,
-    "strong_view": SWITCH,
-    "keep": "a place, which is checked when the table is made",
-    "robust": "hyperparameters of another method, which checks them",
-    "scores": "a file or a table, which is checked when labels are at hand",
-}
-
 # Limits that depend on another hyperparameter.
-COMPANIONS: dict[tuple[str, str], dict[str, float]] = {("aevlp", "least_trust"): {"most_trust": 1}}
+COMPANIONS: dict[tuple[str, str], dict[str, float]] = {
+    ("aevlp", "least_trust"): {"most_trust": 1.0},
+    ("aevlp", "most_trust"): {"least_trust": 0.0},
+}
 
 
-class Row:
-    """One number that a method may be given: a hyperparameter, or half of a pair."""
+class Row(NamedTuple):
+    """A hyperparameter of a method, or half of one that is a pair."""
 
-    def __init__(self, method: str, name: str, limits: Limits, position: int | None = None) -> None:
-        self.method, self.name, self.limits, self.position = method, name, limits, position
-        self.label = name if position is None else f"{name}[{position}]"
-        self.default = hyperparameters(method)[name]
+    method: str
+    name: str
+    allowed: dict[str, Any]
+    position: int | None = None
 
-    def build(self, value: object) -> object:
+    def __str__(self) -> str:
+        half = "" if self.position is None else f"[{self.position}]"
+        return f"{self.method}.{self.name}{half}"
+
+    def build(self, value: Any) -> Any:
         if self.position is not None:
-            pair = list(self.default)
+            pair = list(hyperparameters(self.method)[self.name])
             pair[self.position] = value
             value = pair
-        options: dict[str, Any] = {**COMPANIONS.get((self.method, self.name), {}), self.name: value}
+        options = {**COMPANIONS.get((self.method, self.name), {}), self.name: value}
         with torch.device("meta"):  # the longest queue takes a gigabyte
             return build_method(self.method, **options)
 
-    def refusal(self) -> str:
-        low, high = self.limits
-        limits = re.escape(f"{self.label} must be a number from {low:g} to {high:g}, not ")
-        return (
-            f"^({limits}|{self.label} must be a whole number, not )" if self.whole else f"^{limits}"
-        )
+    def refuse(self, value: Any) -> None:
+        with pytest.raises(UsageError, match=f"^{self.name} must be .*, not ") as refused:
+            self.build(value)
+        assert say(self.allowed) in str(refused.value)
 
-    @property
-    def whole(self) -> bool:
-        parameters = inspect.signature(method_class(self.method), eval_str=True).parameters
-        return self.position is None and parameters[self.name].annotation is int
+
+def choices(allowed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a schema allows one by one, such as a number, or nothing."""
+    return allowed.get("anyOf", [allowed])
 
 
 def rows() -> Iterator[Row]:
     for method in METHODS:
-        for name in hyperparameters(method):
-            limits = OWN_LIMITS.get((method, name), LIMITS.get(name))
-            if limits:
-                yield Row(method, name, limits)
-            for position, half in enumerate(PAIRS.get(name, ())):
-                yield Row(method, name, half, position)
+        for name, annotation in annotations_of(method_class(method)).items():
+            yield Row(method, name, schema(annotation))
 
 
-every_row = pytest.mark.parametrize(
-    "row", list(rows()), ids=lambda row: f"{row.method}.{row.label}"
-)
-every_word = pytest.mark.parametrize(
-    ("method", "name"),
-    [(method, name) for method in METHODS for name in hyperparameters(method) if name in WORDS],
-)
+def numbers() -> Iterator[Row]:
+    for row in rows():
+        for choice in choices(row.allowed):
+            if choice["type"] in ("number", "integer"):
+                yield row._replace(allowed=choice)
+            for position, half in enumerate(choice.get("prefixItems", ())):
+                yield row._replace(allowed=half, position=position)
 
 
-@every_row
-def test_what_lies_beyond_the_limits_is_refused(row: Row) -> None:
-    low, high = row.limits
-    beyond = math.nextafter(low, -math.inf), low - 1, math.nextafter(high, math.inf), high + 1
-    for value in (*beyond, math.inf, -math.inf):
-        with pytest.raises(UsageError, match=row.refusal()):
-            row.build(value)
+every_row = pytest.mark.parametrize("row", list(rows()), ids=str)
+every_number = pytest.mark.parametrize("row", list(numbers()), ids=str)
 
 
 @every_row
-def test_limits_and_defaults_are_accepted(row: Row) -> None:
-    for value in row.limits:
+def test_a_hyperparameter_is_a_number_a_word_a_switch_or_names_a_place(row: Row) -> None:
+    kinds = {choice["type"] for choice in choices(row.allowed)}
+    assert kinds <= {"number", "integer", "boolean", "string", "array", "null"}
+    default = hyperparameters(row.method)[row.name]
+    assert ("boolean" in kinds) == isinstance(default, bool)
+    words = any("enum" in choice for choice in choices(row.allowed))
+    assert words or "string" not in kinds or row.name in ("keep", "scores")
+    assert all(len(c["prefixItems"]) == 2 for c in choices(row.allowed) if c["type"] == "array")
+
+
+@every_number
+def test_a_number_has_limits_and_nothing_beyond_them_is_accepted(row: Row) -> None:
+    low, high = row.allowed["minimum"], row.allowed["maximum"]
+    for value in (low, high):
         row.build(value)
-    build_method(row.method, **{row.name: row.default})
+    beyond = math.nextafter(low, -math.inf), low - 1, math.nextafter(high, math.inf), high + 1
+    for value in (*beyond, math.nan, math.inf, -math.inf):
+        row.refuse(value)
+
+
+@every_number
+def test_what_is_no_number_is_no_half_of_a_pair_and_no_fraction_is_a_count(row: Row) -> None:
+    for value in ("0.5", True, [0.5], 1j):
+        row.refuse(value)
+    if row.allowed["type"] == "integer":
+        row.refuse(row.allowed["minimum"] + 0.5)
+        row.refuse(float(row.allowed["minimum"]))
 
 
 @every_row
-def test_what_is_no_number_is_refused(row: Row) -> None:
-    nothing = () if row.default is None else (None,)
-    for value in (math.nan, "0.5", "", True, [0.5], 1j, *nothing):
-        with pytest.raises(UsageError, match=row.refusal()):
-            row.build(value)
+def test_what_is_of_another_kind_is_refused(row: Row) -> None:
+    kinds = {choice["type"] for choice in choices(row.allowed)}
+    words = any("enum" in choice for choice in choices(row.allowed))
+    for kind, values in KINDS.items():
+        if kind in kinds and kind != "array" and not words:
+            continue
+        for value in values:
+            if not (row.name == "scores" and value is None):  # nothing yet
+                row.refuse(value)
+    if not kinds & {"number", "integer"}:
+        for value in (0, 1, 0.5, math.nan):
+            row.refuse(value)
 
 
-@every_word
-def test_words_are_taken_from_a_list(method: str, name: str) -> None:
-    for word in WORDS[name]:
-        build_method(method, **{name: word})
-    assert hyperparameters(method)[name] in WORDS[name]
-    for wrong in ("", WORDS[name][0].upper(), 1, None):
-        with pytest.raises(UsageError, match=f"^{name} must be one of ") as refused:
-            build_method(method, **{name: wrong})
-        assert all(f"'{word}'" in str(refused.value) for word in WORDS[name])
+@every_row
+def test_words_and_defaults_are_accepted(row: Row) -> None:
+    row.build(hyperparameters(row.method)[row.name])
+    for choice in choices(row.allowed):
+        for word in choice.get("enum", ()):
+            assert row.build(word).hyperparameters()[row.name] == word
+            row.refuse(word.upper())
+        if choice["type"] == "boolean":
+            assert [row.build(value).hyperparameters()[row.name] for value in (True, False)] == [
+                True,
+                False,
+            ]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_hyperparameter_is_written_down_here_once(method: str) -> None:
-    for name, default in hyperparameters(method).items():
-        places = (
-            (method, name) in OWN_LIMITS or name in LIMITS,
-            name in PAIRS,
-            name in WORDS,
-            name in FREE,
-        )
-        assert sum(places) == 1, f"say here what {name} of '{method}' may be"
-        assert (FREE.get(name) == SWITCH) == isinstance(default, bool)
+def test_there_are_rows_of_every_kind() -> None:
+    kinds = [choice["type"] for row in rows() for choice in choices(row.allowed)]
+    assert {"number", "integer", "boolean", "string", "array", "null"} <= set(kinds)
+    assert len(list(numbers())) > 60
+    assert set(COMPANIONS) <= {(row.method, row.name) for row in rows()}
 
 
-SWITCHES = [
-    (method, name)
-    for method in METHODS
-    for name, default in hyperparameters(method).items()
-    if isinstance(default, bool)
-]
+def test_limits_of_trust_do_not_cross() -> None:
+    with pytest.raises(UsageError, match=r"most_trust must not be less than least_trust, 0.7, "):
+        build_method("aevlp", least_trust=0.7)
+    build_method("aevlp", least_trust=0.7, most_trust=0.7)
 
 
-COUNTS = [row for row in rows() if row.whole]
-# What follows from how constructors are annotated, and holds however a method is built. (Those of
-# methods with a teacher leave it to `build_method`.)
-ANNOTATED = [
-    (method, name, kind.annotation)
-    for method in METHODS
-    for name, kind in inspect.signature(method_class(method), eval_str=True).parameters.items()
-    if kind.annotation in (bool, int) and method not in ("vlpl", "aevlp")
-]
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        (Annotated[float, Field(gt=0)], "a number above 0"),
+        (Annotated[float, Field(ge=0, lt=1)], "a number from 0 on and below 1"),
+        (Annotated[int, Field(le=3)], "a whole number up to 3"),
+        (float, "a number"),
+        (int | None, "a whole number or none"),
+        (bool, "true or false"),
+        (Literal["a", "b"], "one of 'a', 'b'"),
+        (Literal["a"], "'a'"),
+        (tuple[float, int], "a list of 2: a number, a whole number"),
+        (list[int], "array"),
+        (str, "text"),
+        (Any, "anything"),
+    ],
+)
+def test_what_is_allowed_is_said_in_words(annotation: Any, said: str) -> None:
+    assert say(schema(annotation)) == said
 
 
-@pytest.mark.parametrize(("method", "name"), SWITCHES)
-def test_a_switch_is_true_or_false(method: str, name: str) -> None:
-    for value in ("yes", "false", 1, 0, None, 0.5):
-        with pytest.raises(UsageError, match=f"^{name} is a switch, true or false, and not "):
-            build_method(method, **{name: value})
+def test_a_value_may_be_written_as_in_a_recipe() -> None:
+    assert check("pair", tuple[float, float], [1, 2]) == (1.0, 2.0)
+    assert check("place", Path, "a/b") == Path("a/b")
+    written = json.loads(json.dumps(build_method("gr").hyperparameters()))
+    assert build_method("gr", **written).hyperparameters() == build_method("gr").hyperparameters()
 
 
-@pytest.mark.parametrize("row", COUNTS, ids=lambda row: f"{row.method}.{row.name}")
-def test_a_count_is_whole(row: Row) -> None:
-    with pytest.raises(UsageError, match=f"^{row.name} must be a whole number, not "):
-        row.build(row.default + 0.5)
-
-
-@pytest.mark.parametrize(("method", "name", "kind"), ANNOTATED)
-def test_constructors_check_switches_and_counts_themselves(
-    method: str, name: str, kind: type
-) -> None:
-    says = "is a switch, true or false, and not" if kind is bool else "must be a whole number, not"
-    for value in (0.5, "yes", None):
-        with pytest.raises(UsageError, match=f"^{name} {says} {re.escape(repr(value))}"):
-            method_class(method)(**{name: value})
-
-
-def test_switches_and_counts_of_methods_from_outside_are_checked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Mine(Method):
-        def __init__(self, often: int = 3, loud: bool = False) -> None:
-            super().__init__()
-
-    monkeypatch.setitem(METHODS, "mine", Mine)
-    for options in ({"often": 2.5}, {"often": True}, {"loud": 1}, {"loud": "yes"}):
-        with pytest.raises(UsageError):
-            build_method("mine", **options)
-    build_method("mine", often=-7, loud=True)
-
-
-def test_there_are_switches_and_counts() -> None:
-    assert len(SWITCHES) > 10
-    counts = {row.name for row in COUNTS}
-    assert {"warmup_epochs", "queue_size", "from_epoch"} <= counts
-
-
-def test_nothing_is_written_down_here_that_no_method_has() -> None:
-    had = {(method, name) for method in METHODS for name in hyperparameters(method)}
-    assert {*LIMITS, *PAIRS, *WORDS, *FREE} <= {name for _, name in had}
-    assert {*OWN_LIMITS, *COMPANIONS} <= had
-
-
-def test_a_methods_own_table_of_another_is_checked_as_well() -> None:
-    with pytest.raises(UsageError, match="absent_power must be a number from 1e-06 to 10, not 11"):
-        build_method("aevlp", robust={"absent_power": 11})
-    build_method("aevlp", robust={"absent_power": 1.5, "chance_end": [10.0, -8.0]})
-    with pytest.raises(UsageError, match="'gr', which robust holds, called 'absent_powers'"):
-        build_method("aevlp", robust={"absent_powers": 1})
-    with pytest.raises(UsageError, match="robust is a table of hyperparameters of 'gr'"):
-        build_method("aevlp", robust=3)
+def test_what_json_does_not_know_is_checked_by_its_type() -> None:
+    net = nn.Linear(1, 1)
+    assert check("net", nn.Module, net) is net
+    with pytest.raises(UsageError, match=r"^net must be .*Module.*, not 3"):
+        check("net", nn.Module, 3)
+    assert schema(nn.Module) == {}

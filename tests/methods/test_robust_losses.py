@@ -255,5 +255,5 @@ def test_known_negatives_are_pushed_down_in_every_epoch(name: str) -> None:
 
 @pytest.mark.parametrize("pair", [0.5, (1.0,), (1.0, 2.0, 3.0), "ab", None])
 def test_schedules_are_given_by_two_numbers(pair: Any) -> None:
-    with pytest.raises(UsageError, match="weight_end must be two numbers"):
+    with pytest.raises(UsageError, match="weight_end must be a list of 2: a number from -100"):
         build_method("gr", weight_end=pair)

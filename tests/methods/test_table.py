@@ -48,8 +48,8 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_row_leads_to_a_documented_method(name: str) -> None:
     entry = METHODS[name]
     assert isinstance(entry, Entry)
-    assert entry.title and entry.paper and entry.venue
-    assert 2000 <= entry.year <= 2100
+    assert entry.title and entry.paper.title and entry.paper.venue
+    assert 2000 <= entry.paper.year <= 2100
     cls = method_class(name)
     assert issubclass(cls, Method)
     assert cls.__doc__ and cls.__doc__ != Method.__doc__

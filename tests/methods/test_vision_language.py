@@ -119,7 +119,7 @@ def test_vlpl_is_what_its_equation_says(seed: int) -> None:
 def test_aevlp_is_what_its_equation_says(seed: int) -> None:
     labels, logits, scores = scene(seed)
     options = {"negative_share": 0.4, "most": 2, "threshold": 0.25, "expected_positives": 1.7}
-    method = prepared("aevlp", labels, scores, robust={"epsilon": 0.0}, **options).double()
+    method = prepared("aevlp", labels, scores, epsilon=0.0, **options).double()
     step, gradient = take(method, labels, logits)
     chance, weight = method.chance_and_weight(logits.sigmoid(), CLOCK)
 
@@ -161,7 +161,7 @@ def test_a_batch_may_know_everything_or_nothing(name: str, state: int) -> None:
     """Where a selection is empty, nothing is divided by its size."""
     _, logits, shares = scene(1)
     labels = torch.full((IMAGES, CLASSES), state, dtype=torch.int8)
-    options = {"robust": {"epsilon": 0.0}, "expected_weight": 0.0} if name == "aevlp" else {}
+    options = {"epsilon": 0.0, "expected_weight": 0.0} if name == "aevlp" else {}
     step, gradient = take(prepared(name, labels, shares, **options), labels, logits)
     assert gradient.isfinite().all()
     assert all(term.isfinite() for term in step.terms.values())

@@ -138,7 +138,7 @@ def test_dropout_differs_from_image_to_image() -> None:
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(UsageError, match="'model.options.groups' is 0, but .*greater than"):
+    with pytest.raises(UsageError, match="options.groups' must be a whole number from 1 on, not 0"):
         build(groups=0)
     with pytest.raises(UsageError, match="width of 16 cannot be split among 3 heads"):
         build(heads=3)

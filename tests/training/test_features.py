@@ -113,17 +113,17 @@ def test_pooled_features_are_small_and_maps_are_whole(make_trainer: MakeTrainer)
     for kind, places in (("pooled", 1), ("maps", 6)):
         trainer = make_trainer(phases=phases(kind, epochs=1))
         trainer.fit()
-        assert isinstance(trainer.feed, FeatureFeed)
-        shapes = [tuple(stored.shape) for _, stored in trainer.feed.stored]
+        assert isinstance(trainer.phase.feed, FeatureFeed)
+        shapes = [tuple(stored.shape) for _, stored in trainer.phase.feed.stored]
         assert shapes == [(96, 128, places, places), (24, 128, places, places)]
-        assert {stored.dtype for _, stored in trainer.feed.stored} == {torch.float32}
+        assert {stored.dtype for _, stored in trainer.phase.feed.stored} == {torch.float32}
 
 
 def test_half_precision_halves_what_is_stored(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer("run.precision=bf16", phases=phases("maps", epochs=1))
     trainer.fit()
-    assert isinstance(trainer.feed, FeatureFeed)
-    assert {stored.dtype for _, stored in trainer.feed.stored} == {torch.bfloat16}
+    assert isinstance(trainer.phase.feed, FeatureFeed)
+    assert {stored.dtype for _, stored in trainer.phase.feed.stored} == {torch.bfloat16}
 
 
 def test_the_next_phase_reads_pictures_again_and_moves_the_trunk(
@@ -135,7 +135,7 @@ def test_the_next_phase_reads_pictures_again_and_moves_the_trunk(
     )
     before, counts = states(trainer), count_pictures(trainer)
     trainer.fit()
-    assert type(trainer.feed) is PictureFeed
+    assert type(trainer.phase.feed) is PictureFeed
     assert sum(counts) == 96 + 24 + 96 + 24  # once for both epochs, then a step each, and scoring
     after = states(trainer)
     assert not torch.equal(before["method.estimates"], after["method.estimates"])
@@ -145,10 +145,10 @@ def test_the_next_phase_reads_pictures_again_and_moves_the_trunk(
 
 def test_batches_in_parts_work_on_features_too(make_trainer: MakeTrainer) -> None:
     outcomes = []
-    for parts in (1, 4):
-        trainer = make_trainer(phases=phases("maps", accumulate=parts, epochs=1))
+    for chunks in (1, 4):
+        trainer = make_trainer(phases=phases("maps", accumulate=chunks, epochs=1))
         trainer.fit()
-        assert trainer.feed.learner.parts == parts
+        assert trainer.phase.feed.learner.chunks == chunks
         outcomes.append(states(trainer))
         shutil.rmtree(trainer.folder)
     assert close(*outcomes)
@@ -225,9 +225,9 @@ def test_an_average_with_a_trunk_of_its_own_reads_pictures(make_trainer: MakeTra
     first = {"epochs": 1, "batch": 16}
     trainer = make_trainer("run.average=0.99", phases=[first, *phases("maps", epochs=1)])
     trainer.fit()
-    feed, average = trainer.feed, trainer.average
+    feed, average = trainer.phase.feed, trainer.average
     assert isinstance(feed, FeatureFeed) and average is not None
-    pictures = PictureFeed(trainer.learner, trainer.splits, trainer.config, trainer.device)
+    pictures = PictureFeed(trainer.context)
     for source in (trainer.splits.train, trainer.splits.validation, trainer.splits.test):
         for model in (trainer.learner.model, average.model):
             found, expected = feed.predict(model, source), pictures.predict(model, source)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pyarrow import parquet
 from torch import Tensor
 
 from tacit.config import Config
@@ -20,6 +21,7 @@ from tacit.runs.checkpoint import LAST
 from tacit.runs.folder import Log
 from tacit.training.parallel import join_batch_norm
 from tacit.training.run import train
+from tacit.training.suspects import FILE
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 # A trunk without statistics over the batch, which are those of each process.
@@ -125,6 +127,15 @@ class TestTwoProcesses:
             assert found["identification"] == expected["identification"]
             assert found["step"] == expected["step"]
             assert found["validation_map"] == pytest.approx(expected["validation_map"], abs=0.5)
+
+    def test_they_suspect_what_one_suspects(self, name: str, alone: Path, shared: Path) -> None:
+        found, expected = (
+            parquet.read_table(run / name / FILE).to_pylist() for run in (shared, alone)
+        )
+        assert expected, "there is nothing to compare"
+        scores = [[row.pop("score") for row in rows] for rows in (found, expected)]
+        assert found == expected
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
 
     def test_every_test_image_is_scored_once(self, name: str, alone: Path, shared: Path) -> None:
         records = [(run / name / "run.json").read_text() for run in (shared, alone)]

@@ -19,9 +19,8 @@ import torch
 
 from tacit.config import Config, RunConfig
 from tacit.learner import Learner
-from tacit.training import feeds, trainer
-from tacit.training import prepare_model as computing
-from tacit.training.parallel import together
+from tacit.training import context, feeds, prepare_model
+from tacit.training.parallel import Parallel, process_group
 from tacit.training.report import Silent
 from tacit.training.run import train
 
@@ -49,12 +48,12 @@ def share_of(trunk: torch.nn.Module) -> dict[str, float]:
 def recording(folder: Path) -> None:
     """Let the next run write down what `prepare` has made of its trunk."""
 
-    def prepare(learner: Learner, run: RunConfig, device: torch.device) -> None:
-        computing.prepare(learner, run, device)
+    def prepare(learner: Learner, run: RunConfig, parallel: Parallel) -> None:
+        prepare_model.prepare(learner, run, parallel)
         found = share_of(learner.model.get_submodule("trunk"))
         Path(f"{folder}.{os.environ['RANK']}.share").write_text(json.dumps(found))
 
-    trainer.prepare = prepare
+    context.prepare = prepare
 
 
 if __name__ == "__main__":
@@ -65,7 +64,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     torch.set_num_threads(1)
     feeds.EVALUATION_BATCH = 4  # so that processes have different numbers of batches
-    with together():
+    with process_group():
         for folder in options.folders:
             config = Config.model_validate(json.loads(folder.with_suffix(".json").read_text()))
             recording(folder)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tacit.errors import DataError, unknown_name
+from tacit.registry import Row
 
 if TYPE_CHECKING:
     from tacit.data.listing import Listing
@@ -37,12 +37,12 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Benchmark(Row):
     """One row: what a benchmark is, which files it needs, and what must come out.
 
     Attributes:
+        target: A function of the root that returns a `Listing` with parts and full labels.
         title: What it is.
-        module: The module whose ``read(root)`` returns a `Listing` with parts and full labels.
         source: Where it comes from.
         licence: The terms of its labels and pictures.
         files: What must lie below the root, each with where to get it.
@@ -54,8 +54,6 @@ class Benchmark:
         by_hand: What cannot be fetched, and where it has to lie.
     """
 
-    title: str
-    module: str
     source: str
     licence: str
     files: Mapping[str, str]
@@ -67,7 +65,7 @@ class Benchmark:
     @property
     def read(self) -> Callable[[Path], Listing]:
         """The reader, imported when it is asked for."""
-        reader: Callable[[Path], Listing] = import_module(f"tacit.benchmarks.{self.module}").read
+        reader: Callable[[Path], Listing] = self.load()
         return reader
 
 
@@ -75,8 +73,8 @@ FLICKR = "the photographs belong to their Flickr authors under their own terms"
 
 BENCHMARKS: dict[str, Benchmark] = {
     "voc2012": Benchmark(
+        "tacit.benchmarks.voc2012:read",
         "PASCAL VOC 2012, 20 classes",
-        "voc2012",
         "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
         f"research use; {FLICKR}",
         {
@@ -94,8 +92,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
     ),
     "coco2014": Benchmark(
+        "tacit.benchmarks.coco2014:read",
         "Microsoft COCO 2014, 80 classes",
-        "coco2014",
         "https://cocodataset.org/#download",
         f"annotations CC BY 4.0; {FLICKR}",
         {
@@ -127,8 +125,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
     ),
     "nuswide": Benchmark(
+        "tacit.benchmarks.nuswide:read",
         "NUS-WIDE, 81 classes, as packed by Cole et al. or by Zhou et al.",
-        "nuswide",
         "https://zenodo.org/records/10162606",
         f"the labels for research; {FLICKR}",
         {
@@ -143,8 +141,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         "the arrays by the authors of the packagings. Put both where they are listed.",
     ),
     "cub": Benchmark(
+        "tacit.benchmarks.cub:read",
         "CUB-200-2011, 312 attributes of birds",
-        "cub",
         "https://www.vision.caltech.edu/datasets/cub_200_2011/",
         "research and education; the photographs belong to their authors",
         {
@@ -164,8 +162,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
     ),
     "openimages_v3": Benchmark(
+        "tacit.benchmarks.openimages:read",
         "OpenImages V3, 5,000 trainable classes, with verified negatives",
-        "openimages",
         "https://github.com/openimages/dataset/blob/main/READMEV3.md",
         f"annotations CC BY 4.0; {FLICKR}",
         {

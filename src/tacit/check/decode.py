@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tacit.check.near_duplicates import SIDE, fingerprints
-from tacit.data.open_image import MOST_PIXELS, to_rgb
+from tacit.data.open_image import MOST_PIXELS, SUFFIXES, to_rgb
 
 Found = tuple[str, dict[str, Any]]
 
@@ -23,12 +23,6 @@ TINY = 16  # pixels of the shorter side
 STRETCHED = 8  # times as long as wide
 FLAT = 2  # levels between the darkest and the brightest pixel that still are one colour
 ORIENTATION = 0x0112
-SUFFIXES = {
-    **dict.fromkeys((".jpg", ".jpeg"), ("JPEG", "MPO")),
-    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
-    **dict.fromkeys((".ppm", ".pgm"), ("PPM",)),
-    **{f".{name.lower()}": (name,) for name in ("PNG", "WEBP", "BMP", "GIF")},
-}
 
 
 class Look(NamedTuple):

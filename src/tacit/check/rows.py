@@ -17,7 +17,7 @@ from tacit.check.spelling import same_or_slip
 from tacit.data.formats.shared.assemble import MEANING, Cells, place_names
 from tacit.data.formats.shared.json_files import read_lines
 from tacit.data.formats.table.class_columns import add_columns, class_columns
-from tacit.data.formats.table.files import read_table
+from tacit.data.formats.table.files import find_column, read_table
 from tacit.data.formats.table.name_lists import named_cells
 from tacit.data.formats.table.read import IMAGE, LABELS, NEGATIVES, PART, WORDS
 from tacit.data.listing import Absent, Listing
@@ -153,8 +153,7 @@ class Rows:
 
 
 def _column(table: pa.Table, usual: tuple[str, ...]) -> str | None:
-    lowered = {name.strip().lower(): name for name in reversed(table.column_names)}
-    return next((lowered[name] for name in usual if name in lowered), None)
+    return find_column(table.column_names, usual)
 
 
 def _texts(table: pa.Table, column: str) -> list[str]:

@@ -129,7 +129,7 @@ def _read(
             return rows.salvage(absent, findings)
         except DataError:
             return _pictures_alone(path, images)
-    if name == "table" and any("name an image again" in note for note in listing.notes):
+    if name == "table" and listing.repeated:
         Rows(path, images).find_repeated(findings)
     return listing
 

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
 
 import tacit
 from tacit.errors import TacitError
+from tacit.registry import Row
 
-# verb -> function, one line of help. Naming the function here instead of importing it is what
-# keeps `tacit --help` instant: most verbs need torch.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("tacit.cli.demo:demo", "See it work: train four methods on generated pictures."),
-    "train": ("tacit.cli.train:train", "Train a model from incomplete labels."),
-    "evaluate": ("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
-    "predict": ("tacit.cli.predict:predict", "Predict the classes of many images."),
-    "prepare": ("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
-    "check": ("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
-    "observe": ("tacit.cli.observe:observe", "Draw observed labels from full ones."),
-    "teach": ("tacit.cli.teach:teach", "Score the training pictures with a teacher, once."),
-    "methods": ("tacit.cli.lists:methods", "List the methods, or explain one."),
-    "models": ("tacit.cli.lists:models", "List the models and the trunks they stand on."),
-    "datasets": ("tacit.cli.lists:datasets", "List the data sets."),
-    "info": ("tacit.cli.info:info", "Show versions, devices and what they can do."),
+# Naming the function here instead of importing it is what keeps `tacit --help` instant: most verbs
+# need torch.
+COMMANDS: dict[str, Row | Callable[..., Any]] = {
+    "demo": Row("tacit.cli.demo:demo", "See it work: train four methods on generated pictures."),
+    "train": Row("tacit.cli.train:train", "Train a model from incomplete labels."),
+    "evaluate": Row("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
+    "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
+    "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
+    "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
+    "observe": Row("tacit.cli.observe:observe", "Draw observed labels from full ones."),
+    "teach": Row("tacit.cli.teach:teach", "Score the training pictures with a teacher, once."),
+    "methods": Row("tacit.cli.lists:methods", "List the methods, or explain one."),
+    "models": Row("tacit.cli.lists:models", "List the models and the trunks they stand on."),
+    "datasets": Row("tacit.cli.lists:datasets", "List the data sets."),
+    "info": Row("tacit.cli.info:info", "Show versions, devices and what they can do."),
 }
 
 HELP = "The labels that are there are right, the labels that are missing are unknown."
@@ -47,8 +48,11 @@ def build_app() -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for name, (function, help_line) in COMMANDS.items():
-        app.command(function, name=name, help=help_line)
+    for name, entry in COMMANDS.items():
+        if isinstance(entry, Row):
+            app.command(entry.target, name=name, help=entry.title)
+        else:
+            app.command(entry, name=name)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 
 import tacit
 from tacit.cli.output import print_json, print_table, stdout
+from tacit.registry import title_of
 
 Json = Annotated[bool, Parameter(negative=(), help="Print the list as JSON.")]
 
@@ -20,7 +22,7 @@ def methods(name: str | None = None, /, *, json: Json = False) -> None:
     Parameters
     ----------
     name
-        A method to explain with all its hyperparameters.
+        A method to explain with all its hyperparameters; of your own, file.py:Class.
     """
     from tacit.methods import METHODS
 
@@ -30,32 +32,33 @@ def methods(name: str | None = None, /, *, json: Json = False) -> None:
     elif name:
         _explain(name)
     else:
-        from tacit.methods import Entry
-
-        rows = [
-            (each, entry.title, f"{entry.venue} {entry.year}", entry.paper)
-            for each, entry in METHODS.items()
-            if isinstance(entry, Entry)
-        ]
+        rows = []
+        for each, entry in METHODS.items():
+            paper = getattr(entry, "paper", None)
+            said = (f"{paper.venue} {paper.year}", paper.title) if paper else ("", "")
+            rows.append((each, title_of(entry), *said))
         print_table(("name", "method", "venue", "paper"), rows)
 
 
 def _describe(name: str) -> dict[str, Any]:
-    from tacit.methods import METHODS, Entry, build_method, hyperparameters, method_class
+    from tacit.methods import METHODS, build_method, hyperparameters, method_class
+    from tacit.methods.base import annotations_of
+    from tacit.ranges import schema
 
     cls = method_class(name)
-    entry = METHODS[name]
-    listed = entry if isinstance(entry, Entry) else None
+    entry = METHODS.get(name, cls)
+    paper = getattr(entry, "paper", None)
     return {
         "name": name,
-        "title": listed.title if listed else cls.__name__,
-        "paper": listed.paper if listed else None,
-        "year": listed.year if listed else None,
-        "venue": listed.venue if listed else None,
+        "title": title_of(entry),
+        "paper": paper.title if paper else None,
+        "year": paper.year if paper else None,
+        "venue": paper.venue if paper else None,
         "views": list(build_method(name).views),
         "labels": cls.labels,
         "keeps_table": cls.keeps_table,
         "hyperparameters": hyperparameters(name),
+        "ranges": {key: schema(each) for key, each in annotations_of(cls).items()},
         "presets": {preset: dict(values) for preset, values in cls.presets.items()},
     }
 
@@ -70,18 +73,28 @@ def _explain(name: str) -> None:
     console.print()
     _print_section(name)
     console.print()
-    values = described["hyperparameters"]
+    _print_hyperparameters(described)
+
+
+def _print_hyperparameters(described: dict[str, Any]) -> None:
+    """Print defaults and ranges, and what presets say where it is not the default."""
+    from tacit.ranges import say
+
     presets = described["presets"]
-    if values:
-        rows = [
-            (
-                key,
-                str(default),
-                *(str(preset[key]) if key in preset else "" for preset in presets.values()),
-            )
-            for key, default in values.items()
-        ]
-        print_table(("hyperparameter", "default", *presets), rows)
+    rows = [
+        (
+            key,
+            str(default),
+            say(described["ranges"][key]),
+            *(
+                str(each[key]) if each.get(key, default) != default else ""
+                for each in presets.values()
+            ),
+        )
+        for key, default in described["hyperparameters"].items()
+    ]
+    if rows:
+        print_table(("hyperparameter", "default", "range", *presets), rows)
 
 
 def _print_section(name: str) -> None:
@@ -105,16 +118,13 @@ def models(name: str | None = None, /, *, json: Json = False) -> None:
     Parameters
     ----------
     name
-        A model to explain with all its options.
+        A model to explain with all its options; of your own, file.py:Class.
     """
-    from tacit.models import FAMILIES, MODELS, Entry
+    from tacit.models import FAMILIES, MODELS
 
-    titles = {
-        each: entry.title if isinstance(entry, Entry) else entry.__name__
-        for each, entry in MODELS.items()
-    }
+    titles = {each: title_of(entry) for each, entry in MODELS.items()}
     if name:
-        _explain_model(name, titles, json)
+        _explain_model(name, json)
     elif json:
         trunks = {trunk: family._asdict() for trunk, family in FAMILIES.items()}
         print_json([{"name": e, "title": title, "trunks": trunks} for e, title in titles.items()])
@@ -128,16 +138,16 @@ def models(name: str | None = None, /, *, json: Json = False) -> None:
         stdout().print("Any other timm network with spatial maps works as a trunk, too.")
 
 
-def _explain_model(name: str, titles: dict[str, str], json: bool) -> None:
-    from tacit.models import FAMILIES, model_class, model_options
+def _explain_model(name: str, json: bool) -> None:
+    from tacit.models import FAMILIES, MODELS, model_class, model_options
 
-    text, options = inspect.getdoc(model_class(name)), model_options(name)
+    cls, options = model_class(name), model_options(name)
+    text, title = inspect.getdoc(cls), title_of(MODELS.get(name, cls))
     if json:
         trunks = {trunk: family._asdict() for trunk, family in FAMILIES.items()}
-        title = {"name": name, "title": titles[name]}
-        print_json([{**title, "trunks": trunks, "options": options}])
+        print_json([{"name": name, "title": title, "trunks": trunks, "options": options}])
         return
-    stdout().print(f"{name}: {titles[name]}\n", style="bold", markup=False)
+    stdout().print(f"{name}: {title}\n", style="bold", markup=False)
     stdout().print(f"{text}\n", markup=False)
     print_table(("option", "default"), [(key, str(value)) for key, value in options.items()])
 
@@ -148,13 +158,14 @@ def datasets(*, json: Json = False) -> None:
     from tacit.data import SOURCES
     from tacit.data.formats import FORMATS
 
+    tables: dict[str, Mapping[str, Any]]
     tables = {"data set": SOURCES, "benchmark": BENCHMARKS, "format": FORMATS}
     if json:
         print_json(
             [
-                {"name": name, "kind": kind, "title": entry.title}
+                {"name": name, "kind": kind, "title": title_of(entry)}
                 for kind, table in tables.items()
-                for name, entry in table.items()  # type: ignore[attr-defined]
+                for name, entry in table.items()
             ]
         )
         return
@@ -164,7 +175,7 @@ def datasets(*, json: Json = False) -> None:
         "format": "labels of your own, as --data PATH",
     }
     for kind, table in tables.items():
-        rows = [(name, entry.title) for name, entry in table.items()]  # type: ignore[attr-defined]
+        rows = [(name, title_of(entry)) for name, entry in table.items()]
         print_table((kind, headings[kind]), rows)
         stdout().print()
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
+from tacit.registry import short_name
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     out: Path | None = None,
     data: str | None = None,
     method: str | None = None,
+    model: str | None = None,
     trunk: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
@@ -36,13 +38,17 @@ def train(
     Parameters
     ----------
     recipe
-        A TOML file. What it leaves out keeps its default; flags come after it.
+        A TOML file. What it leaves out keeps its default; flags come after it. It may hold
+        several methods and models, of which --method and --model choose.
     out
         The run folder, new or empty.
     data
         Data set, see `tacit datasets`, or the path of labels of your own.
     method
-        Method, see `tacit methods`.
+        Method, see `tacit methods`, the name of its table in the recipe, or of your own:
+        file.py:Class or package.module:Class.
+    model
+        Model, see `tacit models`, or the name of its table in the recipe.
     trunk
         tiny, or any timm network with spatial maps.
     epochs
@@ -67,6 +73,7 @@ def train(
     flags = {
         "data.name": data,
         "method.name": method,
+        "model.name": model,
         "model.trunk": trunk,
         "phases.epochs": epochs,
         "run.seed": seed,
@@ -91,15 +98,15 @@ def train(
 
 
 def _name_folder(config: Config) -> Path:
-    name = f"{Path(config.data.name).stem}-{config.method.name}-{config.run.seed}"
+    name = f"{Path(config.data.name).stem}-{short_name(config.method.name)}-{config.run.seed}"
     return Path("runs") / name
 
 
 def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
     from tacit.runs.folder import Run
-    from tacit.training.parallel import together
+    from tacit.training.parallel import process_group
 
-    with together(), Run(folder).lock(resume):
+    with process_group(), Run(folder).lock(resume):
         return _train(config, folder, resume, json)
 
 
@@ -143,7 +150,7 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
         ("method", "test mAP", "OF1", "CF1", "best epoch", "chosen on"),
         [
             (
-                record["config"]["method"]["name"],
+                short_name(record["config"]["method"]["name"]),
                 f"{result['map']:.2f}",
                 f"{result['of1']:.2f}",
                 f"{result['cf1']:.2f}",

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tacit.errors import DataError, unknown_name
+from tacit.registry import Row
 
 if TYPE_CHECKING:
     from tacit.data.source import Source
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One row: what a data set is and how its training and test parts are read."""
-
-    title: str
-    load: Callable[..., tuple[Source, Source]]
-
-
-def _read(
-    name: str, load: Callable[..., tuple[Source, Source]], options: dict[str, Any]
-) -> tuple[Source, Source]:
-    """Call a reader whose options came from a recipe and may be misspelt."""
-    known = inspect.signature(load).parameters
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of data set '{name}'", option, known)
-    return load(**options)
-
-
-def _scenes(**options: Any) -> tuple[Source, Source]:
-    from tacit.data.scenes import load_scenes
-
-    return _read("scenes", load_scenes, options)
-
-
-SOURCES: dict[str, Entry] = {
-    "scenes": Entry("Generated pictures of 12 classes, nothing to download", _scenes),
+# A row stands for a function that returns the training and the test part.
+SOURCES: dict[str, Row | Callable[..., tuple[Source, Source]]] = {
+    "scenes": Row(
+        "tacit.data.scenes:load_scenes", "Generated pictures of 12 classes, nothing to download"
+    ),
 }
 
 

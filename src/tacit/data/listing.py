@@ -52,6 +52,7 @@ class Listing:
         boxes: Where objects are, if the format says so.
         notes: How the file was understood, a sentence each, to be shown to the user.
         truth: (N, C), for evaluation alone, if it is known beside the labels.
+        repeated: Rows that named an image again, whose labels were joined.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Listing:
     boxes: Boxes | None = None
     notes: tuple[str, ...] = ()
     truth: SparseLabels | None = None
+    repeated: int = 0
 
     def __len__(self) -> int:
         return len(self.images)

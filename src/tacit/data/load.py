@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
-from tacit.data.formats import FORMATS, read_listing, recognise
+from tacit.data.formats import find_reader, read_listing, recognise
 from tacit.data.formats.table.read import read as read_table
 from tacit.data.knowledge.options import BESIDE, Beside, Whole, add_side
 from tacit.data.listing import Absent, Listing
 from tacit.data.source import Parts, Source
 from tacit.data.split_names import find_kind
-from tacit.errors import DataError, unknown_name
+from tacit.errors import DataError
+from tacit.registry import check_options
 
 
 def load(
@@ -36,7 +36,7 @@ def load(
             polars or Arrow.
         images: The folder of the pictures; looked for beside the file if None.
         absent: What it means that a class is not mentioned: "unknown" or "negative".
-        format: The format's name; found out if None.
+        format: The format's name, or a place such as ``file.py:reader``; found out if None.
         part: Only this part, such as "train".
         groups: Column that says which product, video or place an image belongs to, or another
             table of file names and groups.
@@ -91,9 +91,5 @@ def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:
     if not path.exists():
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
-    if name in FORMATS:
-        known = inspect.signature(FORMATS[name].load().read).parameters
-        for option in options:
-            if option not in known:
-                raise unknown_name(f"option of the format '{name}'", option, [*known, *BESIDE])
+    check_options(f"the format '{name}'", options, find_reader(name).read, BESIDE)
     return read_listing(path, format=name, **options)

@@ -12,7 +12,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tacit.errors import DataError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+# What a file name ends with, and the formats that Pillow may find in such a file.
+SUFFIXES = {
+    **dict.fromkeys((".jpg", ".jpeg"), ("JPEG", "MPO")),
+    ".png": ("PNG",),
+    ".webp": ("WEBP",),
+    ".bmp": ("BMP",),
+    ".gif": ("GIF",),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
+    **dict.fromkeys((".ppm", ".pgm"), ("PPM",)),
+}
 # Twice this many pixels is what Pillow takes for an attack; below, it only warns.
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 

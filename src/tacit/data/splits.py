@@ -13,6 +13,7 @@ from tacit.config import DataConfig
 from tacit.data import SOURCES, check_data_name
 from tacit.data.source import Parts, Splits
 from tacit.errors import DataError
+from tacit.registry import check_options, find
 
 if TYPE_CHECKING:
     from tacit.data.source import Source
@@ -105,7 +106,9 @@ def load_splits(
 def _read_parts(name: str, options: dict[str, Any]) -> Parts:
     check_data_name(name)
     if name in SOURCES:
-        train, test = SOURCES[name].load(**options)
+        load = find("data set", name, SOURCES)
+        check_options(f"data set '{name}'", options, load)
+        train, test = load(**options)
         return Parts(train, test=test)
     from tacit.data.load import read_parts
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from tacit.devices import autocast
+from tacit.devices import predict_probabilities
 from tacit.distributed import gather_rows
 from tacit.evaluation.metrics import f1_scores, mean_average_precision, precision_recall_at_k
 from tacit.types import Batch
@@ -30,10 +29,7 @@ def predict(
     was_training = model.training
     model.eval()
     for batch in batches:
-        images = model.normalise(batch["plain"].to(device, non_blocking=True))
-        with autocast(device, precision):
-            logits = model(images)
-        probabilities.append(logits.float().sigmoid().cpu())
+        probabilities.append(predict_probabilities(model, batch["plain"], device, precision))
         rows.append(batch.index)
     model.train(was_training)
     all_rows, found = gather_rows(torch.cat(rows)), gather_rows(torch.cat(probabilities))
@@ -74,8 +70,3 @@ def score(
         100 * at_3[0],
         100 * at_3[1],
     )
-
-
-def parameter_count(model: nn.Module) -> int:
-    """The number of values a model learns."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

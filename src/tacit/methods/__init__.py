@@ -2,7 +2,8 @@
 
 Reading the table imports nothing heavy; a method's module is imported when the method is built.
 A new method is one file, one row here and one in ``docs/methods.md``, and one section on a page in
-``docs/methods/``. From outside, ``METHODS["mine"] = MyMethod`` is all it takes.
+``docs/methods/``. From outside, ``METHODS["mine"] = MyMethod`` is all it takes, or a place instead
+of a name: ``package.module:MyMethod``, or ``path/to/file.py:MyMethod``.
 """
 
 from __future__ import annotations
@@ -10,103 +11,120 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import unknown_name
-from tacit.methods.checks import switch, whole
+from tacit.registry import Row, check_class, find
 
 if TYPE_CHECKING:
     from tacit.methods.base import Method
 
 
 @dataclass(frozen=True)
-class Entry:
+class Paper:
+    """Where a method was published."""
+
+    title: str
+    venue: str
+    year: int
+
+
+@dataclass(frozen=True)
+class Entry(Row):
     """One row: what the method is called in the literature and where it lives.
 
     Methods that differ by numbers alone share a class; ``preset`` names the numbers.
     """
 
-    title: str
-    paper: str
-    venue: str
-    year: int
-    module: str
-    cls: str
+    paper: Paper
     preset: str | None = None
 
-    def load(self) -> type[Method]:
-        """Import the method's class."""
-        loaded: type[Method] = getattr(import_module(f"tacit.methods.{self.module}"), self.cls)
-        return loaded
 
-
-COLE = "Multi-Label Learning from Single Positive Labels"
-LARGE = "Large Loss Matters in Weakly Supervised Multi-Label Classification"
-EM = "Acknowledging the Unknown for Multi-label Learning with Single Positive Labels"
-MISSING = "Simple and Robust Loss Design for Multi-Label Learning with Missing Labels"
-LAC = "Label-Aware Global Consistency for Multi-Label Learning with Single Positive Labels"
-BOOST = (
-    "Bridging the Gap between Model Explanations in Partially Annotated Multi-label Classification"
+COLE = Paper("Multi-Label Learning from Single Positive Labels", "CVPR", 2021)
+EM = Paper(
+    "Acknowledging the Unknown for Multi-label Learning with Single Positive Labels", "ECCV", 2022
 )
-GR = "Boosting Single Positive Multi-label Classification with Generalized Robust Loss"
-CRISP = "Can Class-Priors Help Single-Positive Multi-Label Learning?"
-VLPL = "Vision-Language Pseudo-Labels for Single-Positive Multi-Label Learning"
-AEVLP = (
-    "More Reliable Pseudo-labels, Better Performance: "
-    "A Generalized Approach to Single Positive Multi-label Learning"
+ASL = Paper("Asymmetric Loss For Multi-Label Classification", "ICCV", 2021)
+MISSING = Paper(
+    "Simple and Robust Loss Design for Multi-Label Learning with Missing Labels", "arXiv", 2021
 )
-CALR = "CAM based Loss Rejection for Multi-Label Learning with Single Positive Labels"
-IGNORE = (
+GR = Paper(
+    "Boosting Single Positive Multi-label Classification with Generalized Robust Loss",
+    "IJCAI",
+    2024,
+)
+LARGE = Paper("Large Loss Matters in Weakly Supervised Multi-Label Classification", "CVPR", 2022)
+BOOST = Paper(
+    "Bridging the Gap between Model Explanations in Partially Annotated Multi-label Classification",
+    "CVPR",
+    2023,
+)
+LAC = Paper(
+    "Label-Aware Global Consistency for Multi-Label Learning with Single Positive Labels",
+    "NeurIPS",
+    2022,
+)
+CALR = Paper(
+    "CAM based Loss Rejection for Multi-Label Learning with Single Positive Labels",
+    "preprint",
+    2023,
+)
+IGNORE = Paper(
     "IGNORE: Information Gap-based False Negative Loss Rejection "
-    "for Single Positive Multi-Label Learning"
+    "for Single Positive Multi-Label Learning",
+    "ECCV",
+    2024,
+)
+CRISP = Paper("Can Class-Priors Help Single-Positive Multi-Label Learning?", "arXiv", 2023)
+VLPL = Paper(
+    "Vision-Language Pseudo-Labels for Single-Positive Multi-Label Learning", "CVPRW", 2024
+)
+AEVLP = Paper(
+    "More Reliable Pseudo-labels, Better Performance: "
+    "A Generalized Approach to Single Positive Multi-label Learning",
+    "ICCV",
+    2025,
 )
 
 METHODS: dict[str, Entry | type[Method]] = {
-    "bce": Entry("Full labels (bound)", COLE, "CVPR", 2021, "pointwise", "FullLabels"),
-    "bce_ls": Entry("Full labels, smoothed", COLE, "CVPR", 2021, "pointwise", "SmoothedFullLabels"),
-    "iun": Entry("Ignore missed (bound)", COLE, "CVPR", 2021, "pointwise", "IgnoreMissed"),
-    "iu": Entry("Ignore unknown", COLE, "CVPR", 2021, "pointwise", "IgnoreUnknown"),
-    "an": Entry("Assume negative", COLE, "CVPR", 2021, "pointwise", "AssumeNegative"),
-    "wan": Entry("Weak negatives", COLE, "CVPR", 2021, "pointwise", "WeakAssumeNegative"),
-    "an_ls": Entry("Smoothed", COLE, "CVPR", 2021, "pointwise", "SmoothedAssumeNegative"),
+    "bce": Entry("tacit.methods.pointwise:FullLabels", "Full labels (bound)", COLE),
+    "bce_ls": Entry("tacit.methods.pointwise:SmoothedFullLabels", "Full labels, smoothed", COLE),
+    "iun": Entry("tacit.methods.pointwise:IgnoreMissed", "Ignore missed (bound)", COLE),
+    "iu": Entry("tacit.methods.pointwise:IgnoreUnknown", "Ignore unknown", COLE),
+    "an": Entry("tacit.methods.pointwise:AssumeNegative", "Assume negative", COLE),
+    "wan": Entry("tacit.methods.pointwise:WeakAssumeNegative", "Weak negatives", COLE),
+    "an_ls": Entry("tacit.methods.pointwise:SmoothedAssumeNegative", "Smoothed", COLE),
     "epr": Entry(
-        "Expected positives", COLE, "CVPR", 2021, "class_priors", "ExpectedPositiveRegularisation"
+        "tacit.methods.class_priors:ExpectedPositiveRegularisation", "Expected positives", COLE
     ),
-    "role": Entry("Online label estimates", COLE, "CVPR", 2021, "role", "OnlineEstimation"),
-    "em": Entry("Entropy maximisation", EM, "ECCV", 2022, "pointwise", "EntropyMaximisation"),
-    "em_apl": Entry("EM + APL", EM, "ECCV", 2022, "pseudo_labels", "AsymmetricPseudoLabels"),
-    "asl": Entry(
-        "Asymmetric loss",
-        "Asymmetric Loss For Multi-Label Classification",
-        "ICCV",
-        2021,
-        "robust_losses",
-        "Asymmetric",
-    ),
-    "hill": Entry("Hill loss", MISSING, "arXiv", 2021, "robust_losses", "Hill"),
-    "splc": Entry("SPLC", MISSING, "arXiv", 2021, "robust_losses", "SelfPacedCorrection"),
-    "gr": Entry("GR loss", GR, "IJCAI", 2024, "robust_losses", "GeneralisedRobust"),
-    "ll_r": Entry("LL-R", LARGE, "CVPR", 2022, "large_loss", "LargeLossRejection"),
-    "ll_ct": Entry("LL-Ct", LARGE, "CVPR", 2022, "large_loss", "LargeLossCorrection"),
-    "ll_cp": Entry("LL-Cp", LARGE, "CVPR", 2022, "large_loss", "PermanentCorrection"),
-    "boostlu": Entry("LL-R + BoostLU", BOOST, "CVPR", 2023, "large_loss", "BoostedRejection"),
-    "plc": Entry("PLC", LAC, "NeurIPS", 2022, "consistency", "PseudoLabelConsistency"),
-    "plc_lac": Entry("PLC + LAC", LAC, "NeurIPS", 2022, "consistency", "LabelAwareConsistency"),
-    "calr": Entry("CALR", CALR, "preprint", 2023, "gap_rejection", "Ignore", "calr"),
-    "ignore": Entry("IGNORE", IGNORE, "ECCV", 2024, "gap_rejection", "Ignore"),
-    "crisp": Entry("After CRISP", CRISP, "arXiv", 2023, "class_priors", "ClassPriorRisk"),
-    "vlpl": Entry("VLPL", VLPL, "CVPRW", 2024, "vision_language", "TeacherPseudoLabels"),
-    "aevlp": Entry("AEVLP", AEVLP, "ICCV", 2025, "vision_language", "TeacherRobust"),
+    "role": Entry("tacit.methods.role:OnlineEstimation", "Online label estimates", COLE),
+    "em": Entry("tacit.methods.pointwise:EntropyMaximisation", "Entropy maximisation", EM),
+    "em_apl": Entry("tacit.methods.pseudo_labels:AsymmetricPseudoLabels", "EM + APL", EM),
+    "asl": Entry("tacit.methods.robust_losses:Asymmetric", "Asymmetric loss", ASL),
+    "hill": Entry("tacit.methods.robust_losses:Hill", "Hill loss", MISSING),
+    "splc": Entry("tacit.methods.robust_losses:SelfPacedCorrection", "SPLC", MISSING),
+    "gr": Entry("tacit.methods.robust_losses:GeneralisedRobust", "GR loss", GR),
+    "ll_r": Entry("tacit.methods.large_loss:LargeLossRejection", "LL-R", LARGE),
+    "ll_ct": Entry("tacit.methods.large_loss:LargeLossCorrection", "LL-Ct", LARGE),
+    "ll_cp": Entry("tacit.methods.large_loss:PermanentCorrection", "LL-Cp", LARGE),
+    "boostlu": Entry("tacit.methods.large_loss:BoostedRejection", "LL-R + BoostLU", BOOST),
+    "plc": Entry("tacit.methods.consistency:PseudoLabelConsistency", "PLC", LAC),
+    "plc_lac": Entry("tacit.methods.consistency:LabelAwareConsistency", "PLC + LAC", LAC),
+    "calr": Entry("tacit.methods.gap_rejection:Ignore", "CALR", CALR, "calr"),
+    "ignore": Entry("tacit.methods.gap_rejection:Ignore", "IGNORE", IGNORE),
+    "crisp": Entry("tacit.methods.class_priors:ClassPriorRisk", "After CRISP", CRISP),
+    "vlpl": Entry("tacit.methods.vision_language:TeacherPseudoLabels", "VLPL", VLPL),
+    "aevlp": Entry("tacit.methods.vision_language:TeacherRobust", "AEVLP", AEVLP),
 }
 
 
 def method_class(name: str) -> type[Method]:
-    """Return the class behind a method's name."""
-    if name not in METHODS:
-        raise unknown_name("method", name, METHODS)
-    entry = METHODS[name]
-    return entry.load() if isinstance(entry, Entry) else entry
+    """Return the class behind a method's name, or behind a place such as ``file.py:Class``."""
+    found: type[Method] = find("method", name, METHODS)
+    from tacit.methods.base import Method
+
+    check_class("method", name, found, Method)
+    return found
 
 
 def hyperparameters(name: str) -> dict[str, Any]:
@@ -124,7 +142,7 @@ def hyperparameters(name: str) -> dict[str, Any]:
 
 
 def _row_preset(name: str) -> Mapping[str, Any]:
-    entry = METHODS[name]
+    entry = METHODS.get(name)
     if not isinstance(entry, Entry) or entry.preset is None:
         return {}
     return method_class(name).presets[entry.preset]
@@ -140,22 +158,4 @@ def build_method(name: str, *, preset: str | None = None, **options: Any) -> Met
     for option in options:
         if option not in known:
             raise unknown_name(f"hyperparameter of '{name}'", option, known)
-    _check_kinds(cls, options)
     return cls(**{**chosen, **options})
-
-
-def _check_kinds(cls: type[Method], options: Mapping[str, Any]) -> None:
-    """Refuse what is no switch where a switch belongs, and fractions where counts belong.
-
-    Constructors of this package check for themselves, ranges included; this is for those from
-    outside, and follows from how they are annotated.
-    """
-    kinds = {
-        parameter.name: parameter.annotation
-        for parameter in inspect.signature(cls, eval_str=True).parameters.values()
-    }
-    for name, value in options.items():
-        if kinds[name] is bool:
-            switch(name, value)
-        elif kinds[name] is int:
-            whole(name, value)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision
-from tacit.methods.base import Method
-from tacit.methods.checks import one_of, whole, within
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
+from tacit.ranges import Count, Epsilon, PerImage
 from tacit.types import Annotations, Batch, Clock, Step
 
 # How well most classes must be told apart before priors are used; 1 is perfectly.
@@ -32,17 +32,17 @@ class ExpectedPositiveRegularisation(Method):
         epsilon: Added to probabilities inside the logarithm.
     """
 
-    def __init__(self, expected_positives: float | None = None, epsilon: float = 0.0) -> None:
-        super().__init__()
-        if expected_positives is not None:
-            within("expected_positives", expected_positives, 0, 1e6)
-        self.expected = ExpectedPositives(expected_positives)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    expected_positives: PerImage | None = None
+    epsilon: Epsilon = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.expected = ExpectedPositives(self.expected_positives)
 
     def setup(self, annotations: Annotations) -> None:
         self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         known = assumed_negative(logits, batch.labels, self.epsilon).masked_fill(batch.unknown, 0)
         surplus = global_mean(logits.sigmoid().sum(1)) - self.expected.value
@@ -76,26 +76,21 @@ class ClassPriorRisk(Method):
         epsilon: Added to probabilities inside the logarithm of the warm-up.
     """
 
-    known_share: Tensor
+    warmup_epochs: Count = 1
+    positives: Literal["dataset", "batch"] = "dataset"
+    epsilon: Epsilon = 0.0
 
-    def __init__(
-        self,
-        warmup_epochs: int = 1,
-        positives: Literal["dataset", "batch"] = "dataset",
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 1, 10_000)
-        self.positives = one_of("positives", positives, ("dataset", "batch"))
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.expected = ExpectedPositives(None)
 
     def setup(self, annotations: Annotations) -> None:
         # Until scores tell more, a class is as common as its known positives.
         self.expected.begin(annotations)
+        self.known_share: Tensor
         self.register_buffer("known_share", self.expected.priors.clone())
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         # The mean over classes, so that rates mean the same as in the warm-up.
         risk = self.risk(logits.sigmoid(), batch) / logits.shape[1]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from tacit.distributed import gather_rows
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
-from tacit.methods.base import Method
-from tacit.methods.checks import whole, within
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.statistics import Queue, masked_mean
-from tacit.types import Batch, Clock, Step
+from tacit.ranges import Epsilon, Weight
+from tacit.types import Batch, Clock, Judgement, Step
+
+Sure = Annotated[float, Field(ge=0.5, le=1)]
 
 
 class PseudoLabelConsistency(Method):
@@ -29,22 +32,36 @@ class PseudoLabelConsistency(Method):
         epsilon: Added to probabilities inside logarithms.
     """
 
-    def __init__(self, threshold: float = 0.6, weight: float = 1.0, epsilon: float = 0.0) -> None:
-        super().__init__()
-        self.views = ("weak", "strong")
-        self.threshold = within("threshold", threshold, 0.5, 1)
-        self.weight = within("weight", weight, 0, 100)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    views = ("weak", "strong")
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    threshold: Sure = 0.6
+    weight: Weight = 1.0
+    epsilon: Epsilon = 0.0
+
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(both_views(batch))
         return self.consistent(batch, logits, self.pseudo_labels(batch, logits, self.threshold))
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        present, _ = self.sort_cells(batch, logits.sigmoid(), self.threshold_at(clock))
+        return Judgement(logits.sigmoid(), present, {"logit": logits})
+
+    def threshold_at(self, clock: Clock) -> float:
+        """Return the probability from which a cell is surely present."""
+        return self.threshold
 
     def pseudo_labels(
         self, batch: Batch, logits: Tensor, threshold: float
     ) -> tuple[Tensor, Tensor]:
         """Return which cells the weak view takes for present, and which it is sure of."""
         probability = full_precision(logits.detach()).chunk(2)[0].sigmoid()
+        return self.sort_cells(batch, probability, threshold)
+
+    def sort_cells(
+        self, batch: Batch, probability: Tensor, threshold: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cells that are present by their probability, and those that are decided."""
         present = (batch.unknown & (probability >= threshold)) | batch.positive
         absent = batch.unknown & (probability < 1 - threshold)
         return present, present | absent | (batch.labels == -1)
@@ -79,51 +96,44 @@ class LabelAwareConsistency(PseudoLabelConsistency):
         [[phases]]
 
     Args:
-        threshold: As in pseudo-label consistency, in the first stage.
         late_threshold: The threshold in the second stage.
         late_from: When the second stage begins, counted in phases: 0.5 is the middle of the first
             phase, 1 the beginning of the second one. It lasts to the end of the run.
-        weight: Weight of the consistency.
         contrast_weight: Weight of the contrastive loss.
         temperature: Of the contrastive loss.
         queue_size: Entries to remember.
-        epsilon: Added to probabilities inside logarithms.
     """
 
     model_options: ClassVar[dict[str, Any]] = {"embedding_dim": 128}
 
-    def __init__(
-        self,
-        threshold: float = 0.6,
-        late_threshold: float = 0.9,
-        late_from: float = 0.5,
-        weight: float = 1.0,
-        contrast_weight: float = 1.0,
-        temperature: float = 0.5,
-        queue_size: int = 512,
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__(threshold, weight, epsilon)
-        self.late_threshold = within("late_threshold", late_threshold, 0.5, 1)
-        self.late_from = within("late_from", late_from, 0, 100)
-        self.contrast_weight = within("contrast_weight", contrast_weight, 0, 100)
-        self.temperature = within("temperature", temperature, 1e-3, 100)
-        size = whole("queue_size", queue_size, 1, 1_000_000)
-        self.queue = Queue(size, (2, self.model_options["embedding_dim"]))
+    late_threshold: Sure = 0.9
+    late_from: Annotated[float, Field(ge=0, le=100)] = 0.5
+    contrast_weight: Weight = 1.0
+    temperature: Annotated[float, Field(ge=1e-3, le=100)] = 0.5
+    queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 512
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.queue = Queue(self.queue_size, (2, self.model_options["embedding_dim"]))
+
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         # The first stage has no use for embeddings, but asking for them costs little, and a model
         # without them is refused at the first step instead of the first one of the second stage.
         logits, embeddings = model.embed(both_views(batch))
         self._check_length(embeddings.shape[-1])
-        late = clock.phase + clock.epoch / clock.epochs > self.late_from
-        threshold = self.late_threshold if late else self.threshold
-        pseudo = self.pseudo_labels(batch, logits, threshold)
+        pseudo = self.pseudo_labels(batch, logits, self.threshold_at(clock))
         step = self.consistent(batch, logits, pseudo)
-        if not late:
+        if not self.is_late(clock):
             return step
         contrast = self.contrast_weight * self._contrast(embeddings, pseudo[0])
         return Step({**step.terms, "contrast": contrast}, step.suspects, step.evidence)
+
+    def is_late(self, clock: Clock) -> bool:
+        """Say whether the second stage has begun."""
+        return clock.phase + clock.epoch / clock.epochs > self.late_from
+
+    def threshold_at(self, clock: Clock) -> float:
+        return self.late_threshold if self.is_late(clock) else self.threshold
 
     def _check_length(self, found: int) -> None:
         length = self.model_options["embedding_dim"]

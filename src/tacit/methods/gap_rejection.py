@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
-from tacit.methods.base import Method
-from tacit.methods.checks import one_of, switch, whole, within
-from tacit.methods.parts.cam import Normalisation, keep_salient
+from tacit.methods.base import Method, ModelView
+from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
 from tacit.modes import batch_statistics_only, evaluating
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.ranges import Epochs, Epsilon, Share, Weight
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
-GapMode = Literal["update", "train", "evaluation"]
-AverageScope = Literal["unknown", "all"]
-ConsistencyGradient = Literal["both", "strong"]
-WarmupLoss = Literal["full", "an_only"]
-MaskFill = Literal["mean", "black"]
+# What presets start from: a value for everything, so that no default can change a preset.
+PUBLISHED: Mapping[str, Any] = {
+    "reject": True,
+    "gap_threshold": True,
+    "average_threshold": True,
+    "cap": False,
+    "strong_view": True,
+    "reject_weight": 1.0,
+    "spbc_weight": 0.5,
+    "consistency_weight": 0.5,
+    "consistency_gradient": "both",
+    "cam_threshold": 0.5,
+    "cam_normalisation": "spatial",
+    "cam_relu": False,
+    "mask_fill": "mean",
+    "gap_mode": "update",
+    "gap_decay": 0.999,
+    "average_decay": 0.999,
+    "average_scope": "all",
+    "bias_correction": False,
+    "warmup_epochs": 3,
+    "warmup_loss": "full",
+    "epsilon": 1e-5,
+}
 
 
 class Ignore(Method):
@@ -72,87 +92,54 @@ class Ignore(Method):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "robust": {},
         "paper": {
-            "bias_correction": False,
-            "gap_mode": "update",
+            **PUBLISHED,
+            "cam_threshold": 0.4,
+            "average_scope": "unknown",
+            "spbc_weight": 0.1,
             "warmup_loss": "an_only",
             "epsilon": 0.0,
         },
         "released": {
-            "bias_correction": False,
+            **PUBLISHED,
             "cam_normalisation": "batch_div_max",
             "cam_threshold": 0.8,
-            "average_scope": "all",
-            "gap_mode": "update",
-            "spbc_weight": 0.5,
-            "epsilon": 1e-5,
         },
-        "calr": {"cam_threshold": 0.5, "spbc_weight": 0.5},
-        "calr_released": {
-            "bias_correction": False,
-            "cam_normalisation": "batch_minmax",
-            "cam_threshold": 0.5,
-            "average_scope": "all",
-            "gap_mode": "update",
-            "spbc_weight": 0.5,
-            "epsilon": 1e-5,
+        "calr": {
+            **PUBLISHED,
+            "average_scope": "unknown",
+            "bias_correction": True,
+            "gap_mode": "train",
         },
+        "calr_released": {**PUBLISHED, "cam_normalisation": "batch_minmax"},
     }
 
-    def __init__(
-        self,
-        *,
-        reject: bool = True,
-        gap_threshold: bool = True,
-        average_threshold: bool = True,
-        cap: bool = False,
-        strong_view: bool = True,
-        reject_weight: float = 1.0,
-        spbc_weight: float = 0.1,
-        consistency_weight: float = 0.5,
-        consistency_gradient: ConsistencyGradient = "both",
-        cam_threshold: float = 0.4,
-        cam_normalisation: Normalisation = "spatial",
-        cam_relu: bool = False,
-        mask_fill: MaskFill = "mean",
-        gap_mode: GapMode = "train",
-        gap_decay: float = 0.999,
-        average_decay: float = 0.999,
-        average_scope: AverageScope = "unknown",
-        bias_correction: bool = True,
-        warmup_epochs: int = 3,
-        warmup_loss: WarmupLoss = "full",
-        epsilon: float = 1e-5,
-    ) -> None:
-        super().__init__()
-        one_of("consistency_gradient", consistency_gradient, get_args(ConsistencyGradient))
-        one_of("cam_normalisation", cam_normalisation, get_args(Normalisation))
-        one_of("mask_fill", mask_fill, get_args(MaskFill))
-        one_of("gap_mode", gap_mode, get_args(GapMode))
-        one_of("average_scope", average_scope, get_args(AverageScope))
-        one_of("warmup_loss", warmup_loss, get_args(WarmupLoss))
-        self.views = ("weak", "strong") if switch("strong_view", strong_view) else ("weak",)
-        self.reject = switch("reject", reject)
-        self.gap_threshold = switch("gap_threshold", gap_threshold)
-        self.average_threshold = switch("average_threshold", average_threshold)
-        self.cap = switch("cap", cap)
-        self.reject_weight = within("reject_weight", reject_weight, 0, 100)
-        self.spbc_weight = within("spbc_weight", spbc_weight, 0, 100)
-        self.consistency_weight = within("consistency_weight", consistency_weight, 0, 100)
-        self.consistency_gradient = consistency_gradient
-        self.cam_threshold = within("cam_threshold", cam_threshold, -1, 2)
-        self.cam_normalisation = cam_normalisation
-        self.cam_relu = switch("cam_relu", cam_relu)
-        self.mask_fill = mask_fill
-        self.gap_mode = gap_mode
-        self.gap_decay = within("gap_decay", gap_decay, 0, 1)
-        self.average_decay = within("average_decay", average_decay, 0, 1)
-        self.average_scope = average_scope
-        self.bias_correction = switch("bias_correction", bias_correction)
-        self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 0, 10_000)
-        self.warmup_loss = warmup_loss
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    reject: bool = True
+    gap_threshold: bool = True
+    average_threshold: bool = True
+    cap: bool = False
+    strong_view: bool = True
+    reject_weight: Weight = 1.0
+    spbc_weight: Weight = 0.1
+    consistency_weight: Weight = 0.5
+    consistency_gradient: Literal["both", "strong"] = "both"
+    cam_threshold: Annotated[float, Field(ge=-1, le=2)] = 0.4
+    cam_normalisation: Normalisation = "spatial"
+    cam_relu: bool = False
+    mask_fill: Literal["mean", "black"] = "mean"
+    gap_mode: Literal["update", "train", "evaluation"] = "train"
+    gap_decay: Share = 0.999
+    average_decay: Share = 0.999
+    average_scope: Literal["unknown", "all"] = "unknown"
+    bias_correction: bool = True
+    warmup_epochs: Epochs = 3
+    warmup_loss: Literal["full", "an_only"] = "full"
+    epsilon: Epsilon = 1e-5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.views = ("weak", "strong") if self.strong_view else ("weak",)
         self.most_positives: int | None = None
-        self.gap_average = ExponentialAverage(gap_decay, bias_correction=bias_correction)
+        self.gap_average = ExponentialAverage(self.gap_decay, bias_correction=self.bias_correction)
 
     def setup(self, annotations: Annotations) -> None:
         self.most_positives = annotations.most_positives
@@ -163,7 +150,7 @@ class Ignore(Method):
             self.expected = ExpectedPositives(None)
             self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits, cam = model.localise(batch["weak"])
         logits = full_precision(logits)
         strong = full_precision(model(batch["strong"])) if "strong" in self.views else logits
@@ -196,23 +183,13 @@ class Ignore(Method):
 
     @torch.no_grad()
     def _find_suspects(
-        self, model: Any, batch: Batch, logits: Tensor, cam: Tensor
+        self, model: ModelView, batch: Batch, logits: Tensor, cam: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         if self.gap_mode == "evaluation":
             with evaluating(model):
                 logits, cam = model.localise(batch["weak"])
                 logits = full_precision(logits)
-        weak = batch["weak"]
-        salient = keep_salient(
-            weak,
-            cam,
-            batch.positive,
-            self.cam_threshold,
-            how=self.cam_normalisation,
-            relu=self.cam_relu,
-            most_positives=self.most_positives,
-            fill=model.normalise(weak.new_zeros(1, 3, 1, 1)) if self.mask_fill == "black" else None,
-        )
+        salient = self._hide(model, batch, cam, self.most_positives)
         gap = (logits - self._read_masked(model, salient.images)).abs()
 
         located = salient.located[:, None]
@@ -221,26 +198,69 @@ class Ignore(Method):
         averaged = batch.unknown if self.average_scope == "unknown" else every
         self.logit_average.update(logits, averaged, dim=0)
 
-        suspects = batch.unknown & located
+        suspects = self._exceeding(batch, logits, gap, located)
         tau, mu = self.gap_average.current(), self.logit_average.current()
-        if self.gap_threshold:
-            suspects = suspects & (gap > tau)
-        if self.average_threshold:
-            suspects = suspects & (logits > mu)
         readings = {"tau": tau, "mu": mu.mean(), "visible": salient.mask.float().mean()}
+        if self.cap:
+            readings["expected_positives"] = self.expected.value
+        return suspects, gap, readings
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits, cam = model.localise(batch["weak"])
+        logits = full_precision(logits)
+        if not self.reject:
+            nothing = torch.zeros_like(batch.unknown)
+            return Judgement(logits.sigmoid(), nothing, {"logit": logits}, {"map": cam})
+        salient = self._hide(model, batch, cam)
+        gap = (logits - self._read_masked(model, salient.images)).abs()
+        suspects = self._exceeding(batch, logits, gap, salient.located[:, None])
+        suspects = suspects & (clock.epoch > self.warmup_epochs)
+        tau, mu = (
+            average.current().to(gap).expand_as(gap)
+            for average in (self.gap_average, self.logit_average)
+        )
+        return Judgement(
+            logits.sigmoid(),  # which tells missed from absent better than the gap alone
+            suspects,
+            {"logit": logits, "gap": gap, "tau": tau, "mu": mu},
+            {"map": cam, "masked": salient.images, "visible": salient.mask},
+        )
+
+    def _hide(
+        self, model: Any, batch: Batch, cam: Tensor, most_positives: int | None = None
+    ) -> Salient:
+        """Hide everything but the known objects."""
+        weak = batch["weak"]
+        return keep_salient(
+            weak,
+            cam,
+            batch.positive,
+            self.cam_threshold,
+            how=self.cam_normalisation,
+            relu=self.cam_relu,
+            most_positives=most_positives,
+            fill=model.normalise(weak.new_zeros(1, 3, 1, 1)) if self.mask_fill == "black" else None,
+        )
+
+    def _exceeding(self, batch: Batch, logits: Tensor, gap: Tensor, located: Tensor) -> Tensor:
+        """Mark the unknown cells that exceed the thresholds as they stand."""
+        suspects = batch.unknown & located
+        if self.gap_threshold:
+            suspects = suspects & (gap > self.gap_average.current())
+        if self.average_threshold:
+            suspects = suspects & (logits > self.logit_average.current())
         if self.cap:
             missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
                 batch.positive.sum()
             )
             suspects = suspects & largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
-            readings["expected_positives"] = self.expected.value
-        return suspects, gap, readings
+        return suspects
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         if self.cap:
             self.expected.follow(predict())
 
-    def _read_masked(self, model: Any, images: Tensor) -> Tensor:
+    def _read_masked(self, model: ModelView, images: Tensor) -> Tensor:
         if self.gap_mode == "evaluation":
             with evaluating(model):
                 return full_precision(model(images))

@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
 from tacit.distributed import gather_rows, world_size
-from tacit.losses import assumed_negative, full_precision, positive_loss
-from tacit.methods.base import Method
-from tacit.methods.checks import one_of, switch, within
+from tacit.losses import assumed_negative, full_precision, negative_loss, positive_loss
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.statistics import largest
-from tacit.types import Annotations, Batch, Clock, Step
-
-Record = Literal["inclusive", "strict", "never"]
-Schedule = Literal["constant", "growing"]
+from tacit.ranges import Epsilon, Share
+from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, Step
 
 
 def suspect_count(cells: int, rate: float, epoch: int, *, by_floats: bool = False) -> int:
@@ -49,20 +46,15 @@ class LargeLossRejection(Method):
         epsilon: Added to probabilities inside the logarithm.
     """
 
-    def __init__(
-        self, rate: float = 0.002, count_by_floats: bool = False, epsilon: float = 0.0
-    ) -> None:
-        super().__init__()
-        self.rate = within("rate", rate, 0, 1)
-        self.count_by_floats = switch("count_by_floats", count_by_floats)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    rate: Share = 0.002
+    count_by_floats: bool = False
+    epsilon: Epsilon = 0.0
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         labels = self.corrected(batch)
         loss = assumed_negative(logits, labels, self.epsilon)
-        count = self.count(labels.numel() * world_size(), clock)
-        large = largest(loss.detach().masked_fill(labels != 0, 0.0), count)
+        large = self.find_large(loss.detach(), labels, clock)
         self.remember(batch, loss.detach(), large)
         return Step(
             {"large_loss": self.treat(loss, large, logits).mean()},
@@ -70,8 +62,24 @@ class LargeLossRejection(Method):
             evidence={"logit": logits.detach()},
         )
 
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        labels = self.corrected(batch)
+        # The order of the losses is that of probabilities; what was corrected is past doubt.
+        score = logits.sigmoid().masked_fill(labels == 1, 1)
+        loss = negative_loss(logits, self.epsilon)
+        suspects = self.find_large(loss, labels, clock) | (labels == 1)
+        return Judgement(score, suspects, {"logit": logits, "loss": loss})
+
+    def find_large(self, loss: Tensor, labels: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells whose losses are the largest."""
+        count = self.count(labels.numel() * world_size(), clock)
+        return largest(loss.masked_fill(labels != 0, 0.0), count)
+
     def count(self, cells: int, clock: Clock) -> int:
         """How many cells of a batch to suspect."""
+        if clock == AFTER_TRAINING:  # nobody says how far the share has grown
+            return 0
         return suspect_count(cells, self.rate, clock.epoch, by_floats=self.count_by_floats)
 
     def corrected(self, batch: Batch) -> Tensor:
@@ -90,11 +98,6 @@ class LargeLossCorrection(LargeLossRejection):
     """Take the unknown cells that cost most for positives, in this step only.
 
     Kim et al., "Large Loss Matters", CVPR 2022 ("LL-Ct").
-
-    Args:
-        rate: Share of cells that is added in every epoch after the first.
-        count_by_floats: Count as the released code does.
-        epsilon: Added to probabilities inside the logarithm.
     """
 
     def treat(self, loss: Tensor, large: Tensor, logits: Tensor) -> Tensor:
@@ -115,28 +118,23 @@ class PermanentCorrection(LargeLossCorrection):
         schedule: Correct the same share in every epoch, or one that grows as in LL-Ct.
         record: Which corrections are kept.
         keep: Where the corrections live: ``device``, ``cpu``, or the path of a file.
-        count_by_floats: Count a growing share as the released code does.
-        epsilon: Added to probabilities inside the logarithm.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "released": {"schedule": "growing", "record": "never", "count_by_floats": True}
+        "released": {
+            "rate": 0.001,
+            "schedule": "growing",
+            "record": "never",
+            "count_by_floats": True,
+            "epsilon": 0.0,
+        }
     }
     keeps_table: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        rate: float = 0.001,
-        schedule: Schedule = "constant",
-        record: Record = "inclusive",
-        keep: str = "device",
-        count_by_floats: bool = False,
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__(rate, count_by_floats, epsilon)
-        self.schedule = one_of("schedule", schedule, get_args(Schedule))
-        self.record = one_of("record", record, get_args(Record))
-        self.keep = keep
+    rate = 0.001
+    schedule: Literal["constant", "growing"] = "constant"
+    record: Literal["inclusive", "strict", "never"] = "inclusive"
+    keep: str = "device"
 
     def setup(self, annotations: Annotations) -> None:
         self.flipped = LabelTable(annotations.shape, 0, torch.bool, self.keep)
@@ -147,7 +145,9 @@ class PermanentCorrection(LargeLossCorrection):
         return suspect_count(cells, self.rate, 2) if clock.epoch >= 2 else 0
 
     def corrected(self, batch: Batch) -> Tensor:
-        return batch.labels.masked_fill(self.flipped.read(batch.index) & batch.unknown, 1)
+        return batch.labels.masked_fill(
+            self.flipped.read_if_there(batch.index, False) & batch.unknown, 1
+        )
 
     def remember(self, batch: Batch, loss: Tensor, large: Tensor) -> None:
         if self.record == "never":
@@ -172,16 +172,8 @@ class BoostedRejection(LargeLossRejection):
     Classification", CVPR 2023 ("BoostLU"). Missing labels damp the map of a class; multiplying
     what is left of it undoes some of that, in training and at inference. The boost is an option
     of the model and is saved with it.
-
-    Args:
-        rate: Share of cells that is added in every epoch after the first.
-        count_by_floats: Count as the released code does.
-        epsilon: Added to probabilities inside the logarithm.
     """
 
     model_options: ClassVar[Mapping[str, Any]] = {"boost": 5.0}
 
-    def __init__(
-        self, rate: float = 0.005, count_by_floats: bool = False, epsilon: float = 0.0
-    ) -> None:
-        super().__init__(rate, count_by_floats, epsilon)
+    rate = 0.005

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, entropy, full_precision, smoothed
-from tacit.methods.base import Labels, Method
-from tacit.methods.checks import one_of, switch, within
+from tacit.methods.base import Labels, Method, ModelView
 from tacit.methods.parts.statistics import masked_mean
+from tacit.ranges import Epsilon, Share, SmallWeight
 from tacit.types import Annotations, Batch, Clock, Step
 
-RELEASED: Mapping[str, Mapping[str, Any]] = {"released": {"epsilon": 1e-5}}
+RELEASED: Mapping[str, Any] = {"epsilon": 1e-5, "strong_view": False}
+Presets = Mapping[str, Mapping[str, Any]]
 
 
 class AssumeNegative(Method):
@@ -29,18 +31,20 @@ class AssumeNegative(Method):
         strong_view: Learn from the strongly augmented view instead of the weak one.
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = RELEASED
+    presets: ClassVar[Presets] = {"released": RELEASED}
 
-    def __init__(self, epsilon: float = 0.0, strong_view: bool = False) -> None:
-        super().__init__()
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
-        self.views = ("strong",) if switch("strong_view", strong_view) else ("weak",)
+    epsilon: Epsilon = 0.0
+    strong_view: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.views = ("strong",) if self.strong_view else ("weak",)
 
     def cells(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the price of every cell; the loss is their mean."""
         return assumed_negative(logits, labels, self.epsilon)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(batch[self.views[0]])
         loss = self.cells(logits, batch.labels).mean()
         return Step({"bce": loss}, evidence={"logit": full_precision(logits.detach())})
@@ -71,15 +75,11 @@ class SmoothedAssumeNegative(AssumeNegative):
 
     Args:
         smoothing: How much is taken off a positive and given to a negative.
-        epsilon: Added to probabilities inside the logarithm.
-        strong_view: Learn from the strongly augmented view instead of the weak one.
     """
 
-    def __init__(
-        self, smoothing: float = 0.1, epsilon: float = 0.0, strong_view: bool = False
-    ) -> None:
-        super().__init__(epsilon, strong_view)
-        self.smoothing = within("smoothing", smoothing, 0, 0.5)
+    presets: ClassVar[Presets] = {"released": {**RELEASED, "smoothing": 0.1}}
+
+    smoothing: Annotated[float, Field(ge=0, le=0.5)] = 0.1
 
     def cells(self, logits: Tensor, labels: Tensor) -> Tensor:
         return smoothed(logits, labels, self.smoothing, self.epsilon)
@@ -104,15 +104,11 @@ class WeakAssumeNegative(AssumeNegative):
     Args:
         weight: Weight of unknown cells; 1 / (C - 1) if None, so that the one positive of an image
             weighs as much as all its assumed negatives.
-        epsilon: Added to probabilities inside the logarithm.
-        strong_view: Learn from the strongly augmented view instead of the weak one.
     """
 
-    def __init__(
-        self, weight: float | None = None, epsilon: float = 0.0, strong_view: bool = False
-    ) -> None:
-        super().__init__(epsilon, strong_view)
-        self.weight = None if weight is None else within("weight", weight, 0, 1)
+    presets: ClassVar[Presets] = {"released": {**RELEASED, "weight": None}}
+
+    weight: Share | None = None
 
     def cells(self, logits: Tensor, labels: Tensor) -> Tensor:
         weight = 1 / max(labels.shape[1] - 1, 1) if self.weight is None else self.weight
@@ -128,20 +124,12 @@ class IgnoreUnknown(AssumeNegative):
 
     Args:
         average_over: Divide by all cells, as the released code does, or by the known ones.
-        epsilon: Added to probabilities inside the logarithm.
-        strong_view: Learn from the strongly augmented view instead of the weak one.
     """
 
+    presets: ClassVar[Presets] = {"released": {**RELEASED, "average_over": "all"}}
     _remedy: ClassVar[str] = "data.negatives = 1, which keeps one for each image"
 
-    def __init__(
-        self,
-        average_over: Literal["all", "known"] = "all",
-        epsilon: float = 0.0,
-        strong_view: bool = False,
-    ) -> None:
-        super().__init__(epsilon, strong_view)
-        self.average_over = one_of("average_over", average_over, ("all", "known"))
+    average_over: Literal["all", "known"] = "all"
 
     def setup(self, annotations: Annotations) -> None:
         if not annotations.known.count(-1):
@@ -153,7 +141,7 @@ class IgnoreUnknown(AssumeNegative):
     def cells(self, logits: Tensor, labels: Tensor) -> Tensor:
         return assumed_negative(logits, labels, self.epsilon).masked_fill(labels == 0, 0.0)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(batch[self.views[0]])
         loss = self.cells(logits, batch.labels)
         mean = loss.mean() if self.average_over == "all" else masked_mean(loss, ~batch.unknown)
@@ -180,15 +168,11 @@ class EntropyMaximisation(AssumeNegative):
 
     Args:
         weight: Weight of the entropy of unknown cells.
-        epsilon: Added to probabilities inside the logarithm.
-        strong_view: Learn from the strongly augmented view instead of the weak one.
     """
 
-    def __init__(
-        self, weight: float = 0.1, epsilon: float = 0.0, strong_view: bool = False
-    ) -> None:
-        super().__init__(epsilon, strong_view)
-        self.weight = within("weight", weight, 0, 10)
+    presets: ClassVar[Presets] = {"released": {**RELEASED, "weight": 0.1}}
+
+    weight: SmallWeight = 0.1
 
     def cells(self, logits: Tensor, labels: Tensor) -> Tensor:
         known = assumed_negative(logits, labels, self.epsilon)

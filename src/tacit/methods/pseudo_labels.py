@@ -14,10 +14,10 @@ from tacit.losses import (
     entropy,
     full_precision,
 )
-from tacit.methods.base import Method
-from tacit.methods.checks import whole, within
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.ranges import Count, Epsilon, Share, SmallWeight
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
 ROWS_AT_ONCE = 65_536
 
@@ -44,22 +44,12 @@ class AsymmetricPseudoLabels(Method):
 
     keeps_table: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        entropy_weight: float = 0.1,
-        pseudo_weight: float = 0.9,
-        share: float = 0.9,
-        warmup_epochs: int = 5,
-        keep: str = "device",
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.entropy_weight = within("entropy_weight", entropy_weight, 0, 10)
-        self.pseudo_weight = within("pseudo_weight", pseudo_weight, 0, 10)
-        self.share = within("share", share, 0, 1)
-        self.warmup_epochs = whole("warmup_epochs", warmup_epochs, 1, 10_000)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
-        self.keep = keep
+    entropy_weight: SmallWeight = 0.1
+    pseudo_weight: SmallWeight = 0.9
+    share: Share = 0.9
+    warmup_epochs: Count = 5
+    keep: str = "device"
+    epsilon: Epsilon = 0.0
 
     def setup(self, annotations: Annotations) -> None:
         known = annotations.known
@@ -71,7 +61,7 @@ class AsymmetricPseudoLabels(Method):
             given = torch.from_numpy(known[rows] != 0).to(self.pseudo.values.device)
             self.pseudo.values[rows].masked_fill_(given, torch.inf)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         pseudo = self.pseudo.read(batch.index)
         labelled = pseudo.isfinite() & batch.unknown
@@ -88,6 +78,14 @@ class AsymmetricPseudoLabels(Method):
             evidence={"logit": logits.detach()},
             readings={"labelled": labelled.sum() / batch.unknown.sum().clamp(min=1)},
         )
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        pseudo = self.pseudo.read_if_there(batch.index, torch.nan)
+        labelled = pseudo.isfinite() & batch.unknown
+        score = torch.where(labelled, pseudo, logits.sigmoid())
+        evidence = {"logit": logits, "pseudo": score, "labelled": labelled.to(score.dtype)}
+        return Judgement(score, torch.zeros_like(labelled), evidence)
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         # A round after the last epoch would label for nobody.

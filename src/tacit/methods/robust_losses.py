@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from tacit.errors import UsageError
 from tacit.losses import (
     assumed_negative,
     asymmetric,
@@ -17,11 +17,15 @@ from tacit.losses import (
     hill,
     negative_loss,
 )
-from tacit.methods.base import Method
-from tacit.methods.checks import one_of, switch, whole, within
-from tacit.types import Batch, Clock, Step
+from tacit.methods.base import Method, ModelView
+from tacit.ranges import Count, Epochs, Epsilon, Focus, Share
+from tacit.types import Batch, Clock, Judgement, Step
 
 Reduction = Literal["mean", "sum"]
+Height = Annotated[float, Field(ge=0, le=10)]
+Power = Annotated[float, Field(ge=1e-6, le=10)]
+Anywhere = Annotated[float, Field(ge=-100, le=100)]
+Width = Annotated[float, Field(ge=1e-3, le=100)]
 
 
 class Asymmetric(Method):
@@ -39,26 +43,15 @@ class Asymmetric(Method):
         epsilon: Smallest argument of the logarithms.
     """
 
-    def __init__(
-        self,
-        positive_focus: float = 0.0,
-        negative_focus: float = 4.0,
-        shift: float = 0.05,
-        detach_focus: bool = True,
-        reduction: Reduction = "mean",
-        scale: float = 1.0,
-        epsilon: float = 1e-8,
-    ) -> None:
-        super().__init__()
-        self.positive_focus = within("positive_focus", positive_focus, 0, 20)
-        self.negative_focus = within("negative_focus", negative_focus, 0, 20)
-        self.shift = within("shift", shift, 0, 1)
-        self.detach_focus = switch("detach_focus", detach_focus)
-        self.reduction = one_of("reduction", reduction, get_args(Reduction))
-        self.scale = within("scale", scale, 0, 1e6)
-        self.epsilon = within("epsilon", epsilon, 1e-12, 0.1)
+    positive_focus: Focus = 0.0
+    negative_focus: Focus = 4.0
+    shift: Share = 0.05
+    detach_focus: bool = True
+    reduction: Reduction = "mean"
+    scale: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    epsilon: Annotated[float, Field(ge=1e-12, le=0.1)] = 1e-8
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = asymmetric(
             logits,
@@ -87,20 +80,12 @@ class Hill(Method):
         reduction: ``sum`` over cells as the authors, or ``mean``.
     """
 
-    def __init__(
-        self,
-        peak: float = 1.5,
-        margin: float = 1.0,
-        focus: float = 2.0,
-        reduction: Reduction = "mean",
-    ) -> None:
-        super().__init__()
-        self.peak = within("peak", peak, 0, 10)
-        self.margin = within("margin", margin, 0, 10)
-        self.focus = within("focus", focus, 0, 20)
-        self.reduction = one_of("reduction", reduction, get_args(Reduction))
+    peak: Height = 1.5
+    margin: Height = 1.0
+    focus: Focus = 2.0
+    reduction: Reduction = "mean"
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = torch.where(batch.unknown, hill(logits, self.peak), negative_loss(logits))
         positive = discounted(logits - self.margin, batch.positive, self.focus)
@@ -124,29 +109,31 @@ class SelfPacedCorrection(Method):
         reduction: ``sum`` over cells as the authors, or ``mean``.
     """
 
-    def __init__(
-        self,
-        threshold: float = 0.6,
-        from_epoch: int = 2,
-        margin: float = 1.0,
-        focus: float = 2.0,
-        reduction: Reduction = "mean",
-    ) -> None:
-        super().__init__()
-        self.threshold = within("threshold", threshold, 0, 1)
-        self.from_epoch = whole("from_epoch", from_epoch, 1, 10_000)
-        self.margin = within("margin", margin, 0, 10)
-        self.focus = within("focus", focus, 0, 20)
-        self.reduction = one_of("reduction", reduction, get_args(Reduction))
+    threshold: Share = 0.6
+    from_epoch: Count = 2
+    margin: Height = 1.0
+    focus: Focus = 2.0
+    reduction: Reduction = "mean"
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
-        believed = logits.detach().sigmoid() > self.threshold
-        suspects = batch.unknown & believed & (clock.epoch >= self.from_epoch)
+        suspects = self.find_believed(batch, logits.detach().sigmoid(), clock)
         corrected = batch.positive | suspects
         shifted = torch.where(batch.positive, logits - self.margin, logits)
         term = reduced(discounted(shifted, corrected, self.focus), self.reduction)
         return Step({"self_paced": term}, suspects, {"logit": logits.detach()})
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        probability = logits.sigmoid()
+        suspects = self.find_believed(batch, probability, clock)
+        threshold = torch.full_like(probability, self.threshold)
+        return Judgement(probability, suspects, {"logit": logits, "threshold": threshold})
+
+    def find_believed(self, batch: Batch, probability: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells that the model takes for present."""
+        believed = probability > self.threshold
+        return batch.unknown & believed & (clock.epoch >= self.from_epoch)
 
 
 class GeneralisedRobust(Method):
@@ -173,33 +160,28 @@ class GeneralisedRobust(Method):
         epsilon: Added to probabilities inside the logarithm.
     """
 
-    def __init__(
-        self,
-        chance_start: tuple[float, float] = (0.0, -2.0),
-        chance_end: tuple[float, float] = (2.0, -2.0),
-        weight_start: tuple[float, float] = (0.5, 2.0),
-        weight_end: tuple[float, float] = (0.8, 0.5),
-        present_power: float = 0.01,
-        absent_power: float = 1.0,
-        initial_epochs: int = 0,
-        epsilon: float = 1e-7,
-    ) -> None:
-        super().__init__()
-        self.chance_start = _pair("chance_start", chance_start, -100)
-        self.chance_end = _pair("chance_end", chance_end, -100)
-        self.weight_start = _pair("weight_start", weight_start, 1e-3)
-        self.weight_end = _pair("weight_end", weight_end, 1e-3)
-        self.present_power = within("present_power", present_power, 1e-6, 10)
-        self.absent_power = within("absent_power", absent_power, 1e-6, 10)
-        self.initial_epochs = whole("initial_epochs", initial_epochs, 0, 10_000)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    chance_start: tuple[Anywhere, Anywhere] = (0.0, -2.0)
+    chance_end: tuple[Anywhere, Anywhere] = (2.0, -2.0)
+    weight_start: tuple[Anywhere, Width] = (0.5, 2.0)
+    weight_end: tuple[Anywhere, Width] = (0.8, 0.5)
+    present_power: Power = 0.01
+    absent_power: Power = 1.0
+    initial_epochs: Epochs = 0
+    epsilon: Epsilon = 1e-7
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         known = assumed_negative(logits, batch.labels, self.epsilon)
         loss = torch.where(batch.unknown, self.unknown_loss(logits, clock), known)
         suspects = batch.unknown & self.likely(logits.detach().sigmoid(), clock)
         return Step({"robust": loss.mean()}, suspects, {"logit": logits.detach()})
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        probability = logits.sigmoid()
+        chance, weight = self.chance_and_weight(probability, clock)
+        evidence = {"logit": logits, "chance": chance, "weight": weight}
+        return Judgement(probability, self.likely(probability, clock), evidence)
 
     def unknown_loss(self, logits: Tensor, clock: Clock) -> Tensor:
         """Return the price of every cell as if it were unknown."""
@@ -236,10 +218,3 @@ def _between(
 ) -> tuple[float, float]:
     first, second = (a + share * (b - a) for a, b in zip(start, end, strict=True))
     return first, second
-
-
-def _pair(name: str, pair: tuple[float, float], low: float) -> tuple[float, float]:
-    """Return two numbers that lie within limits; ``low`` is the lower one of the second."""
-    if not isinstance(pair, list | tuple) or len(pair) != 2:
-        raise UsageError(f"{name} must be two numbers, such as [0.5, 2.0], not {pair!r}.")
-    return within(f"{name}[0]", pair[0], -100, 100), within(f"{name}[1]", pair[1], low, 100)

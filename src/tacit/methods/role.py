@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
-from tacit.methods.base import Method
-from tacit.methods.checks import one_of, within
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.ranges import Epsilon, PerImage
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
 # Where estimates start: unknown cells at random between these probabilities, known ones almost
 # certain.
@@ -46,22 +47,15 @@ class OnlineEstimation(Method):
     keeps_table: ClassVar[bool] = True
     without_decay: ClassVar[tuple[str, ...]] = ("estimates",)
 
-    def __init__(
-        self,
-        expected_positives: float | None = None,
-        update: Literal["dense", "rows"] = "dense",
-        row_rate: float = 3.0,
-        keep: str = "device",
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__()
-        if expected_positives is not None:
-            within("expected_positives", expected_positives, 0, 1e6)
-        self.expected = ExpectedPositives(expected_positives)
-        self.update = one_of("update", update, ("dense", "rows"))
-        self.row_rate = within("row_rate", row_rate, 0, 100)
-        self.keep = keep
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    expected_positives: PerImage | None = None
+    update: Literal["dense", "rows"] = "dense"
+    row_rate: Annotated[float, Field(ge=0, le=100)] = 3.0
+    keep: str = "device"
+    epsilon: Epsilon = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.expected = ExpectedPositives(self.expected_positives)
 
     def setup(self, annotations: Annotations) -> None:
         self.expected.begin(annotations)
@@ -72,7 +66,7 @@ class OnlineEstimation(Method):
         self.rows = LabelTable(annotations.shape, 0, torch.float32, self.keep)
         start_estimates(self.rows.values, annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         if self.update == "dense":
             estimates = self.estimates[batch.index]
@@ -90,6 +84,15 @@ class OnlineEstimation(Method):
             evidence={"logit": logits.detach(), "estimate": estimates.detach()},
             readings={"expected_positives": self.expected.value},
         )
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        logits = full_precision(model(batch["weak"]))
+        table = self.estimates if self.update == "dense" else self.rows.values
+        ours, rows = batch.index >= 0, batch.index.clamp(min=0).to(table.device)
+        # Of an image from elsewhere there is no estimate but the classifier's own.
+        estimates = torch.where(ours[:, None], table[rows].to(logits), logits)
+        evidence = {"logit": logits, "estimate": estimates}
+        return Judgement(estimates.sigmoid(), ours[:, None] & (estimates > 0), evidence)
 
     def _half(self, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
         """Half of the loss: one side learns, the other teaches."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, PlainValidator
 from torch import Tensor
 
-from tacit.errors import UsageError, unknown_name
+from tacit.errors import UsageError
 from tacit.losses import (
     assumed_negative,
     binary_cross_entropy,
@@ -20,17 +20,29 @@ from tacit.losses import (
     full_precision,
     negative_loss,
 )
-from tacit.methods.base import Method
-from tacit.methods.checks import within
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
 from tacit.methods.robust_losses import GeneralisedRobust
+from tacit.ranges import Count, Epochs, Epsilon, PerImage, Share, SmallWeight, Weight
 from tacit.teachers import check_scores, read_scores
-from tacit.types import Annotations, Batch, Clock, Step
+from tacit.types import Annotations, Batch, Clock, Judgement, Step
+
+
+def _is_scores(value: Any) -> Any:
+    if not isinstance(value, str | Path | Tensor | np.ndarray | None):
+        raise ValueError("no file and no table")
+    return value
+
 
 # The teacher's scores: a file's name, the table itself, or nothing yet.
-Scores = str | Path | Tensor | NDArray[Any] | None
+Scores = Annotated[
+    str | Path | Tensor | NDArray[Any] | None,
+    PlainValidator(
+        _is_scores, Annotated[str, Field(description="a file's name or a table, (N, C)")]
+    ),
+]
 
 # How far a pseudo-label is believed.
 TRUST = 0.9
@@ -45,11 +57,9 @@ def teacher_table(scores: Scores, keep: str, annotations: Annotations) -> LabelT
         )
     if isinstance(scores, str | Path):
         values = read_scores(Path(scores), annotations)
-    elif isinstance(scores, Tensor | np.ndarray):
+    else:
         values = torch.as_tensor(scores)
         check_scores(values, annotations, "The teacher's table")
-    else:
-        raise UsageError(f"scores are a file's name or a table, (N, C), and not {scores!r}.")
     table = LabelTable(values.shape, 0, torch.float32, keep)
     table.values.copy_(values)
     return table
@@ -76,34 +86,23 @@ class TeacherPseudoLabels(Method):
 
     keeps_table: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        scores: Scores = None,
-        threshold: float = 0.3,
-        entropy_weight: float = 0.1,
-        pseudo_weight: float = 0.7,
-        negative_share: float = 0.0,
-        warmup_epochs: int = 0,
-        keep: str = "device",
-        epsilon: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.scores, self.keep = scores, keep
-        self.threshold = within("threshold", threshold, 0, 1)
-        self.entropy_weight = within("entropy_weight", entropy_weight, 0, 10)
-        self.pseudo_weight = within("pseudo_weight", pseudo_weight, 0, 10)
-        self.negative_share = within("negative_share", negative_share, 0, 1)
-        self.warmup_epochs = within("warmup_epochs", warmup_epochs, 0, 10_000)
-        self.epsilon = within("epsilon", epsilon, 0, 0.1)
+    scores: Scores = None
+    threshold: Share = 0.3
+    entropy_weight: SmallWeight = 0.1
+    pseudo_weight: SmallWeight = 0.7
+    negative_share: Share = 0.0
+    warmup_epochs: Epochs = 0
+    keep: str = "device"
+    epsilon: Epsilon = 0.0
 
     def setup(self, annotations: Annotations) -> None:
         self.teacher = teacher_table(self.scores, self.keep, annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         shares = self.teacher.read(batch.index)
         active = clock.epoch > self.warmup_epochs
-        suspects = batch.unknown & (shares > self.threshold) & active
+        suspects = self.find_suspects(batch, shares, clock)
         free = batch.unknown & lowest(shares, int(self.negative_share * shares.shape[1])) & active
         undecided = batch.unknown & ~suspects & ~free
         known = assumed_negative(logits, batch.labels, self.epsilon)
@@ -119,6 +118,13 @@ class TeacherPseudoLabels(Method):
             suspects,
             {"logit": logits.detach(), "share": shares},
         )
+
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        return judge_by_teacher(self.teacher, model, batch, clock, self.find_suspects)
+
+    def find_suspects(self, batch: Batch, shares: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells that get a positive pseudo-label."""
+        return batch.unknown & (shares > self.threshold) & (clock.epoch > self.warmup_epochs)
 
 
 class TeacherRobust(GeneralisedRobust):
@@ -141,45 +147,37 @@ class TeacherRobust(GeneralisedRobust):
         expected_weight: Weight of the expected number of positives.
         expected_positives: Classes an image shows on average; estimated if None.
         keep: Where the table lives: ``device``, ``cpu``, or the path of a file.
-        robust: Hyperparameters of `GeneralisedRobust`.
     """
 
     keeps_table: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        scores: Scores = None,
-        threshold: float = 0.5,
-        most: int = 3,
-        negative_share: float = 0.2,
-        least_trust: float = 0.3,
-        most_trust: float = 0.6,
-        expected_weight: float = 0.05,
-        expected_positives: float | None = None,
-        keep: str = "device",
-        robust: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(**_known(robust or {}))
-        if expected_positives is not None:
-            within("expected_positives", expected_positives, 0, 1e6)
-        self.scores, self.keep = scores, keep
-        self.threshold = within("threshold", threshold, 0, 1)
-        self.most = within("most", most, 1, 10_000)
-        self.negative_share = within("negative_share", negative_share, 0, 1)
-        self.least_trust = within("least_trust", least_trust, 0, 1)
-        self.most_trust = within("most_trust", most_trust, self.least_trust, 1)
-        self.expected_weight = within("expected_weight", expected_weight, 0, 100)
-        self.expected = ExpectedPositives(expected_positives)
+    scores: Scores = None
+    threshold: Share = 0.5
+    most: Count = 3
+    negative_share: Share = 0.2
+    least_trust: Share = 0.3
+    most_trust: Share = 0.6
+    expected_weight: Weight = 0.05
+    expected_positives: PerImage | None = None
+    keep: str = "device"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.most_trust < self.least_trust:
+            raise UsageError(
+                f"most_trust must not be less than least_trust, {self.least_trust:g}, but is "
+                f"{self.most_trust:g}."
+            )
+        self.expected = ExpectedPositives(self.expected_positives)
 
     def setup(self, annotations: Annotations) -> None:
         self.teacher = teacher_table(self.scores, self.keep, annotations)
         self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         scores = self.teacher.read(batch.index)
-        highest = lowest(-scores, min(self.most, scores.shape[1]))
-        suspects = batch.unknown & highest & (scores > self.threshold)
+        suspects = self.find_suspects(batch, scores, clock)
         absent = lowest(scores, int(self.negative_share * scores.shape[1]))
         absent = batch.unknown & absent & ~suspects
         _, weight = self.chance_and_weight(logits.detach().sigmoid(), clock)
@@ -201,20 +199,33 @@ class TeacherRobust(GeneralisedRobust):
             {"expected_positives": self.expected.value},
         )
 
+    def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
+        return judge_by_teacher(self.teacher, model, batch, clock, self.find_suspects)
+
+    def find_suspects(self, batch: Batch, scores: Tensor, clock: Clock) -> Tensor:
+        """Mark the unknown cells that get a positive pseudo-label."""
+        highest = lowest(-scores, min(self.most, scores.shape[1]))
+        return batch.unknown & highest & (scores > self.threshold)
+
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         if self.expected.stated is None:
             self.expected.follow(predict())
 
 
-def _known(robust: dict[str, Any]) -> dict[str, Any]:
-    """Refuse hyperparameters that the robust loss does not have."""
-    if not isinstance(robust, dict):
-        raise UsageError(f"robust is a table of hyperparameters of 'gr', and not {robust!r}.")
-    known = inspect.signature(GeneralisedRobust).parameters
-    for name in robust:
-        if name not in known:
-            raise unknown_name("hyperparameter of 'gr', which robust holds,", name, known)
-    return robust
+def judge_by_teacher(
+    teacher: LabelTable,
+    model: Any,
+    batch: Batch,
+    clock: Clock,
+    find_suspects: Callable[[Batch, Tensor, Clock], Tensor],
+) -> Judgement:
+    """Judge by the teacher's scores; an image that it has not seen by the model's probability."""
+    logits = full_precision(model(batch["weak"]))
+    scores = teacher.read_if_there(batch.index, 0)
+    seen = (batch.index >= 0)[:, None]
+    suspects = find_suspects(batch, scores, clock) & seen
+    score = torch.where(seen, scores, logits.sigmoid())
+    return Judgement(score, suspects, {"logit": logits, "share": scores})
 
 
 def lowest(scores: Tensor, count: int) -> Tensor:

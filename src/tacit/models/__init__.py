@@ -3,62 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tacit.errors import UsageError, unknown_name
+from tacit.errors import UsageError
 from tacit.models.trunks.families import FAMILIES as FAMILIES
+from tacit.registry import Row, check_class, find, full_name
 
 if TYPE_CHECKING:
     from tacit.models.base import Model
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One row: what the model is and where it lives."""
-
-    title: str
-    module: str
-    cls: str
-
-    def load(self) -> type[Model]:
-        """Import the model's class."""
-        loaded: type[Model] = getattr(import_module(f"tacit.models.{self.module}"), self.cls)
-        return loaded
-
-
 # From outside, `MODELS["mine"] = MyModel` is all it takes.
-MODELS: dict[str, Entry | type[Model]] = {
-    "cam": Entry(
+MODELS: dict[str, Row | type[Model]] = {
+    "cam": Row(
+        "tacit.models.cam_head:CamModel",
         "Class-activation head: 1x1 convolution on the trunk's last map, then a spatial mean",
-        "cam_head",
-        "CamModel",
     ),
-    "query2label": Entry(
+    "query2label": Row(
+        "tacit.models.query2label:Query2Label",
         "Query2Label: a transformer in which every class looks at the map for itself",
-        "query2label",
-        "Query2Label",
     ),
-    "ml_decoder": Entry(
+    "ml_decoder": Row(
+        "tacit.models.ml_decoder:MLDecoder",
         "ML-Decoder: a few queries look at the map, each for a group of classes",
-        "ml_decoder",
-        "MLDecoder",
     ),
 }
 
 
 def check_model_name(name: str) -> None:
-    """Refuse a name that is not in the table."""
+    """Refuse a name that stands for no model."""
     if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
+        model_class(name)
 
 
 def model_class(name: str) -> type[Model]:
-    """Return the class behind a model's name."""
-    check_model_name(name)
-    entry = MODELS[name]
-    return entry.load() if isinstance(entry, Entry) else entry
+    """Return the class behind a model's name, or behind a place such as ``file.py:Class``."""
+    found: type[Model] = find("model", name, MODELS)
+    from tacit.models.base import Model
+
+    check_class("model", name, found, Model)
+    return found
 
 
 def model_options(name: str) -> dict[str, Any]:
@@ -85,7 +69,7 @@ def build_model(
     """Build a model by name.
 
     Args:
-        name: A name from `MODELS`.
+        name: A name from `MODELS`, or a place such as ``file.py:Class``.
         classes: Class names, in the order of the logits.
         size: Side of the square images it is meant for, in pixels.
         trunk: ``tiny`` or any timm network with spatial maps.
@@ -111,7 +95,7 @@ def build_model(
     mean, std = tuple(mean or noted[0]), tuple(std or noted[1])
     model = cls(built.trunk, Purpose(tuple(classes), size, mean, std), **told)
     model.recipe = {
-        "name": name,
+        "name": full_name(name),
         "trunk": trunk,
         "trunk_options": dict(trunk_options or {}),
         "classes": list(classes),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tacit.errors import DataError
 from tacit.files import write_atomically, write_text
 from tacit.models import build_model
+from tacit.registry import require_trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,7 @@ def load_model(folder: Path) -> Model:
 
     recipe = dict(read_config(folder)["model"])
     recipe.pop("weights")
+    require_trust("model", str(recipe["name"]), folder / "config.json")
     model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))

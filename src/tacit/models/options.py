@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from tacit.errors import UsageError, unknown_name
+from tacit.ranges import check
 
 Count = Annotated[int, Field(ge=1)]
 Perhaps = Annotated[int, Field(ge=0)]
@@ -33,16 +34,12 @@ def check_options(name: str, cls: type, options: Mapping[str, Any]) -> dict[str,
     """Refuse options that the model of this name does not have, or whose values make no sense."""
     known = own_options(cls)
     hints = get_type_hints(vars(cls)["__init__"], include_extras=True)
-    for key, value in options.items():
+    for key in options:
         if key not in known:
             raise unknown_name(f"option of model '{name}'", key, known)
-        try:
-            TypeAdapter(hints[key]).validate_python(value, strict=True)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            message = problem[0].lower() + problem[1:]
-            raise UsageError(f"'model.options.{key}' is {value!r}, but {message}.") from error
-    return dict(options)
+    return {
+        key: check(f"'model.options.{key}'", hints[key], value) for key, value in options.items()
+    }
 
 
 def share_options(name: str, cls: type, boost: float, embedding_dim: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
+from tacit.data.formats.table.files import find_column
 from tacit.data.formats.table.read import IMAGE
 from tacit.errors import DataError, UsageError, nearest_name
 
@@ -47,7 +48,7 @@ def open_names(path: Path, column: str | None) -> NameTable:
     return CsvNames(path, column)
 
 
-def find_column(names: list[str], said: str | None, path: Path) -> str:
+def choose_column(names: list[str], said: str | None, path: Path) -> str:
     """Return the column of file names: the one that was said, or one that is called like it."""
     shown = ", ".join(names[:5])
     if said is not None:
@@ -56,10 +57,9 @@ def find_column(names: list[str], said: str | None, path: Path) -> str:
         near = nearest_name(said, names)
         hint = f"did you mean '{near}'?" if near else f"it has {shown}."
         raise UsageError(f"{path} has no column '{said}'; {hint}")
-    lowered = {name.strip().lower(): name for name in reversed(names)}
-    for usual in IMAGE:
-        if usual in lowered:
-            return lowered[usual]
+    found = find_column(names, IMAGE)
+    if found is not None:
+        return found
     raise DataError(
         f"{path} has no column of file names: none of its columns ({shown}) is called "
         f"{', '.join(IMAGE[:4])} or the like. Say which it is with --column."
@@ -72,7 +72,7 @@ class ParquetNames:
     def __init__(self, path: Path, column: str | None) -> None:
         self.path = path
         self.file = self._guard(lambda: parquet.ParquetFile(path, buffer_size=1 << 20))
-        self.column = find_column(self.file.schema_arrow.names, column, path)
+        self.column = choose_column(self.file.schema_arrow.names, column, path)
         sizes = [
             self.file.metadata.row_group(group).num_rows
             for group in range(self.file.num_row_groups)
@@ -138,7 +138,7 @@ class _TextNames(ABC):
 
     def __init__(self, path: Path, column: str | None) -> None:
         self.path = path
-        self.column = find_column(self._head(), column, path)
+        self.column = choose_column(self._head(), column, path)
 
     @abstractmethod
     def _head(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,8 +176,3 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, str | None]]:
 
 _WRITERS = {"parquet": _write_parquet, "csv": _write_csv, "jsonl": _write_jsonl}
 _READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
-
-
-def check_classes(classes: Sequence[str], format: str) -> str | None:
-    """Return a class whose name cannot stand in a list of this format, if there is one."""
-    return next((name for name in classes if format == "csv" and SEPARATOR in name), None)

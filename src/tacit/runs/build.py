@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,7 +17,7 @@ from tacit.data.splits import load_splits
 from tacit.distributed import first_alone
 from tacit.images.scaled import cached
 from tacit.learner import Learner
-from tacit.methods import METHODS, build_method, method_class
+from tacit.methods import build_method, method_class
 from tacit.models import build_model, model_options
 from tacit.types import Annotations
 
@@ -69,7 +68,8 @@ def _build(config: Config, splits: Splits) -> Learner:
 def record_defaults(config: Config) -> Config:
     """Write every default of method and model into a configuration.
 
-    A run keeps them when it is resumed or scored, whatever they are by then.
+    A run keeps them when it is resumed or scored, whatever they are by then. With the labels that
+    the method is meant for, who scores the run needs no method.
     """
     labels = config.data.labels or method_class(config.method.name).labels
     options = {**_recordable(model_options(config.model.name)), **config.model.options}
@@ -87,16 +87,9 @@ def resolve_hyperparameters(method: MethodConfig) -> MethodConfig:
 
     What the preset means today is written out, so that it builds the same method ever after.
     """
-    cls, row = method_class(method.name), METHODS[method.name]
-    preset = method.preset or getattr(row, "preset", None)
-    parameters = inspect.signature(cls).parameters.values()
-    defaults = {
-        each.name: each.default
-        for each in parameters
-        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-    }
-    resolved = _recordable({**defaults, **(cls.presets[preset] if preset else {})})
-    return MethodConfig(name=method.name, preset=method.preset, **{**resolved, **method.options})
+    built = build_method(method.name, preset=method.preset, **method.options)
+    resolved = {**_recordable(built.hyperparameters()), **method.options}
+    return MethodConfig(name=method.name, preset=method.preset, **resolved)
 
 
 def _recordable(defaults: Mapping[str, Any]) -> dict[str, Any]:

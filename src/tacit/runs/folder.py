@@ -18,6 +18,7 @@ from tacit.config import Config
 from tacit.errors import DataError, UsageError
 from tacit.files import write_text
 from tacit.locks import hold_lock
+from tacit.registry import full_name, require_trust
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Of the record. In the first one, which does not say so, a method's defaults are left out."""
 
+SUSPECTS = "suspects.parquet"
 SUSPECT_COLUMNS = ("image", "class", "times", "first_epoch", "last_epoch", "score")
 
 
@@ -42,7 +44,7 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.record_file = self.folder / "run.json"
-        self.suspects_file = self.folder / "suspects.parquet"
+        self.suspects_file = self.folder / SUSPECTS
         self.checkpoints = self.folder / "checkpoints"
         self.log = Log(self.folder / "metrics.jsonl")
 
@@ -97,10 +99,18 @@ class Run:
         return self.record.get("result") if self.exists else None
 
     def splits(self) -> Splits:
-        """Read the data again, with the labels that the run learned from."""
+        """Read the data again, with the labels that the run learned from.
+
+        Who opens a run does not mean to run code that it names, such as a reader of one's own, and
+        is asked before.
+        """
         from tacit.runs.build import read_splits
 
-        splits = read_splits(self.config)
+        config = self.config
+        require_trust("format", str(config.data.options.get("format", "")), self.record_file)
+        if config.data.labels is None:  # which then only the method's class can say
+            require_trust("method", config.method.name, self.record_file)
+        splits = read_splits(config)
         self.check_same_data(splits)
         return splits
 
@@ -119,7 +129,10 @@ class Run:
         from tacit.runs.build import build_learner
         from tacit.runs.checkpoint import identify, load_checkpoint
 
-        config, splits = self.config, splits or self.splits()
+        config = self.config
+        require_trust("method", config.method.name, self.record_file)
+        require_trust("model", config.model.name, self.record_file)
+        splits = splits or self.splits()
         state = load_checkpoint(self.checkpoints, identify(splits.train))
         learner = build_learner(config, splits)
         learner.load_state_dict(state["learner"])
@@ -133,8 +146,8 @@ class Run:
         path = self.suspects_file
         if not path.is_file():
             raise DataError(
-                f"The run in {self.folder} has no suspects ({path.name} is missing): it has not "
-                f"ended, or an earlier tacit trained it. Go on with --resume, or train it again."
+                f"The run in {self.folder} has no suspects ({path.name} is missing): it has no "
+                f"checkpoint yet, its method suspects nothing, or an earlier tacit trained it."
             )
         try:
             table = parquet.read_table(path)
@@ -222,7 +235,8 @@ def _first_difference(said: Any, recorded: Any, key: str = "") -> tuple[str, Any
     elif isinstance(said, list) and isinstance(recorded, list) and len(said) == len(recorded):
         pairs = list(zip(map(str, range(len(said))), said, recorded, strict=True))
     else:
-        return None if said == recorded else (key, said, recorded)
+        same = said == recorded or (isinstance(said, str) and full_name(said) == recorded)
+        return None if same else (key, said, recorded)
     found = (_first_difference(now, then, f"{key}.{name}".strip(".")) for name, now, then in pairs)
     return next((each for each in found if each), None)
 

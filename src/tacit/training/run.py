@@ -14,15 +14,14 @@ from tacit.errors import UsageError, unknown_name
 from tacit.images.views import VIEWS
 from tacit.methods import build_method
 from tacit.models import check_model_name
+from tacit.registry import full_name, is_place, short_name
 from tacit.runs.build import read_splits, record_defaults, seed_and_build
 from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
-from tacit.training.features import check_features
-from tacit.training.holding import check_hold
-from tacit.training.parallel import join_batch_norm, part_randomly, together
-from tacit.training.prepare_model import check_computing
+from tacit.training.checks import check_settings
+from tacit.training.context import build_context
+from tacit.training.parallel import join_batch_norm, process_group, seed_apart
 from tacit.training.report import Reporter, Silent
-from tacit.training.sharding import check_shard
 from tacit.training.trainer import Trainer
 
 
@@ -42,14 +41,30 @@ def complete(config: Config) -> Config:
             f"Method '{config.method.name}' remembers every single image, and a mixture of two is "
             f'neither; set data.mix = "none".'
         )
-    check_features(config, method)
-    check_hold(config, method)
-    check_shard(config)
-    check_computing(config, method)
+    check_settings(config, method)
     said = config.model.model_fields_set
     asked = {key: value for key, value in method.model_options.items() if key not in said}
-    return record_defaults(
-        config.model_copy(update={"model": config.model.model_copy(update=asked)})
+    completed = config.model_copy(update={"model": config.model.model_copy(update=asked)})
+    return record_defaults(_with_full_names(completed))
+
+
+def _with_full_names(config: Config) -> Config:
+    """Write places of a user's own code so that they are found again from any folder."""
+    data: dict[str, Any] = {}
+    if is_place(str(config.data.options.get("format", ""))):
+        reader = full_name(str(config.data.options["format"]))
+        data["options"] = {**config.data.options, "format": reader}
+    changes = {
+        "data": data,
+        "model": {"name": full_name(config.model.name)} if is_place(config.model.name) else {},
+        "method": {"name": full_name(config.method.name)} if is_place(config.method.name) else {},
+    }
+    return config.model_copy(
+        update={
+            table: getattr(config, table).model_copy(update=changed)
+            for table, changed in changes.items()
+            if changed
+        }
     )
 
 
@@ -75,7 +90,7 @@ def train(
         reporter: Told about progress.
         title: What the reporter calls the run; the method's name if None.
     """
-    with together():
+    with process_group():
         run = Run(folder)
         with run.lock(resume):
             return _train(config, run, resume, splits, reporter or Silent(), title)
@@ -95,9 +110,10 @@ def _train(
     learner = seed_and_build(config, splits)
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
-    part_randomly(config.run.seed)
-    reporter.start_run(title or config.method.name)
-    trainer = Trainer(learner, splits, config, run.folder, device, reporter)
+    seed_apart(config.run.seed)
+    reporter.start_run(title or short_name(config.method.name))
+    context = build_context(learner, splits, config, run.folder, device)
+    trainer = Trainer(context, reporter)
     begun, go_on = resume and run.exists, resume and run.has_checkpoint
     wait_for_all()  # nobody writes before everybody has looked
     record = {

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark_copies import touch_picture
-from tacit.data.formats import FORMATS, read_listing, write_listing
+from tacit.data.formats import FORMATS, is_writable, read_listing, write_listing
 from tacit.data.listing import Boxes, Listing
 from tacit.errors import DataError, TacitError, UsageError
 from tacit.labels import SparseLabels
@@ -207,7 +207,7 @@ def test_known_negatives_are_refused_where_they_cannot_be_said(format: str, tmp_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("format", sorted(name for name in FORMATS if FORMATS[name].writable))
+@pytest.mark.parametrize("format", sorted(filter(is_writable, FORMATS)))
 def test_nothing_is_written_over(format: str, tmp_path: Path) -> None:
     path = tmp_path / "it.csv"
     path.write_text("precious")

@@ -1,79 +1,122 @@
 """The table of formats: how labels may be written down, and which reader knows them.
 
-Reading the table imports no reader. A new format is one file with ``recognise`` and ``read`` and
-one row here.
+Reading the table imports no reader. A new format is one file with ``recognise`` and ``read``, one
+row here and one in ``docs/data.md``. From outside, ``FORMATS["mine"] = MyReader`` is all it takes,
+or a place instead of a name: ``package.module:reader``, or ``path/to/file.py:reader``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tacit.errors import DataError, UsageError, unknown_name
+from tacit.registry import Row, find
 
 if TYPE_CHECKING:
     from tacit.data.listing import Absent, Listing
 
 
+# How sure a reader is of a path; the surest reads it. Beyond these, any number will do.
+SHAPE = 0  # anything of this shape would do
+KIND = 1  # a file of a kind that may hold anything, such as CSV
+CONTENT = 2  # keys, columns or files that only this format has
+
+
+class Match(NamedTuple):
+    """What a reader saw in a path: a reason in words, and how much it says."""
+
+    reason: str
+    strength: int = CONTENT
+
+
 @dataclass(frozen=True)
-class Format:
+class Format(Row):
     """One row: what a format is, and the module that reads it.
 
-    The module has ``recognise(path)``, which says in a sentence why a path looks like the format or
-    returns None, and ``read(path, *, images, absent, **options)``, which returns a `Listing`. Where
-    labels can be written, it also has ``write(listing, path, **options)``, which returns what a
-    person should know about the result, a sentence each.
+    The module has ``recognise(path)``, which returns a `Match` where a path looks like the format
+    and None elsewhere, and ``read(path, *, images, absent, **options)``, which returns a `Listing`.
+    Where labels can be written, it also has ``write(listing, path, **options)``, which returns what
+    a person should know about the result, a sentence each.
+
+    Instead of a row there may be anything that has these functions, or ``read`` alone; then the
+    format has to be asked for by its name.
 
     Attributes:
-        title: What it is, in a line.
-        module: The module in this folder.
         writable: Whether labels can be written in this format.
-        last: Whether it is thought of only where a path is in no other format.
     """
 
-    title: str
-    module: str
     writable: bool = False
-    last: bool = False
-
-    def load(self) -> Any:
-        """Import the reader's module."""
-        return import_module(f"tacit.data.formats.{self.module}")
 
 
-FORMATS: dict[str, Format] = {
-    "prepared": Format("A folder that `tacit prepare` or `tacit observe` wrote", "prepared"),
-    "table": Format(
-        "CSV, TSV, Parquet, Arrow or JSON lines, a row for each image", "table.read", True
+FORMATS: dict[str, Any] = {
+    "prepared": Format(
+        "tacit.data.formats.prepared", "A folder that `tacit prepare` or `tacit observe` wrote"
     ),
-    "imagefolder": Format("Hugging Face's imagefolder with metadata files", "imagefolder", True),
-    "coco_json": Format("COCO's JSON, or a folder with a file for each part", "coco_json", True),
-    "voc_xml": Format("PASCAL VOC's folders with Annotations/*.xml", "voc_xml"),
-    "yolo": Format("YOLO's images and labels, with data.yaml or classes.txt", "yolo"),
-    "openimages_csv": Format("Open Images' human labels, as CSV", "openimages_csv", True),
-    "label_studio": Format("Label Studio's export as JSON", "label_studio"),
-    "cvat": Format("CVAT for images 1.1, as XML", "cvat"),
-    "folders": Format("A folder of pictures for each class", "folders", True, last=True),
+    "table": Format(
+        "tacit.data.formats.table.read",
+        "CSV, TSV, Parquet, Arrow or JSON lines, a row for each image",
+        True,
+    ),
+    "imagefolder": Format(
+        "tacit.data.formats.imagefolder", "Hugging Face's imagefolder with metadata files", True
+    ),
+    "coco_json": Format(
+        "tacit.data.formats.coco_json", "COCO's JSON, or a folder with a file for each part", True
+    ),
+    "voc_xml": Format("tacit.data.formats.voc_xml", "PASCAL VOC's folders with Annotations/*.xml"),
+    "yolo": Format(
+        "tacit.data.formats.yolo", "YOLO's images and labels, with data.yaml or classes.txt"
+    ),
+    "openimages_csv": Format(
+        "tacit.data.formats.openimages_csv", "Open Images' human labels, as CSV", True
+    ),
+    "label_studio": Format("tacit.data.formats.label_studio", "Label Studio's export as JSON"),
+    "cvat": Format("tacit.data.formats.cvat", "CVAT for images 1.1, as XML"),
+    "folders": Format("tacit.data.formats.folders", "A folder of pictures for each class", True),
 }
+
+
+def find_reader(name: str) -> Any:
+    """Return what has the functions of a format, or of a place such as ``file.py:reader``."""
+    found = find("format", name, FORMATS)
+    reader = found if hasattr(found, "read") else SimpleNamespace(read=found)
+    if not callable(reader.read):
+        raise UsageError(
+            f"'{name}' is no reader: it must be a function of a path that returns a Listing, or "
+            f"have one called read."
+        )
+    return reader
+
+
+def is_writable(name: str) -> bool:
+    """Whether labels can be written in a format."""
+    entry = FORMATS[name]
+    return entry.writable if isinstance(entry, Format) else hasattr(entry, "write")
 
 
 def recognise(path: Path) -> str:
     """Return the name of the format that a file or folder is in."""
     if not path.exists():
         raise DataError(f"There is nothing at {path}.")
-    found: dict[str, str] = {}
-    for last in (False, True):
-        if not found:
-            asked = {name: entry for name, entry in FORMATS.items() if entry.last is last}
-            reasons = {name: entry.load().recognise(path) for name, entry in asked.items()}
-            found = {name: reason for name, reason in reasons.items() if reason}
+    found: dict[str, Match] = {}
+    for name in FORMATS:
+        look = getattr(find_reader(name), "recognise", None)
+        match = look(path) if look else None
+        if match:
+            found[name] = match
+    surest = max((match.strength for match in found.values()), default=0)
+    found = {name: match for name, match in found.items() if match.strength == surest}
     if len(found) == 1:
         return next(iter(found))
     if found:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in found.items())
-        raise DataError(f"{path} may be several things ({listed}). Choose one with --format.")
+        listed = "; ".join(f"{name}: {match.reason}" for name, match in found.items())
+        raise DataError(
+            f"{path} may be several things ({listed}). Choose one with --format, or when training "
+            f"with --set data.options.format=NAME."
+        )
     raise DataError(
         f"{path} is in no known format (known: {', '.join(FORMATS)}). "
         f"A table with a column of file names and a column of labels always works."
@@ -92,20 +135,20 @@ def read_listing(
 
     Args:
         path: A file or a folder.
-        format: A name from `FORMATS`; found out if None.
+        format: A name from `FORMATS`, or a place such as ``file.py:reader``; found out if None.
         images: The folder of the pictures, where the format does not say it.
         absent: What it means that a class is not mentioned; the format's custom if None.
         options: Further options of the format's reader.
     """
-    if format is not None and format not in FORMATS:
-        raise unknown_name("format", format, FORMATS)
+    reader = find_reader(format) if format else None
     if absent not in (None, "unknown", "negative"):
         raise UsageError(f"'{absent}' is no meaning of absence; use unknown or negative.")
     if not path.exists():
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
+    reader = reader or find_reader(name)
     try:
-        listing: Listing = FORMATS[name].load().read(path, images=images, absent=absent, **options)
+        listing: Listing = reader.read(path, images=images, absent=absent, **options)
     except (OSError, UnicodeError, RecursionError) as error:  # what files of any kind may hold
         raise DataError(f"{path} cannot be read as {name}: {error}.") from error
     return listing
@@ -125,8 +168,8 @@ def write_listing(listing: Listing, path: Path, format: str = "table", **options
     """
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
-    if not FORMATS[format].writable:
-        able = ", ".join(name for name, entry in FORMATS.items() if entry.writable)
+    if not is_writable(format):
+        able = ", ".join(filter(is_writable, FORMATS))
         raise UsageError(f"Labels are not written as {format}; choose one of {able}.")
-    notes: list[str] = FORMATS[format].load().write(listing, path, **options)
+    notes: list[str] = find_reader(format).write(listing, path, **options)
     return notes

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.json_files import entries, field, numbers, outline, read_json
 from tacit.data.formats.shared.objects import Objects
@@ -34,11 +35,11 @@ KEYS = frozenset(("images", "annotations", "categories"))
 PREFIX = "instances_"
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like COCO's JSON."""
     if path.is_file():
-        return "JSON of images, annotations and categories" if _is_coco(path) else None
-    return next((f"a folder with {file.name}" for file in _files(path)), None)
+        return Match("JSON of images, annotations and categories") if _is_coco(path) else None
+    return next((Match(f"a folder with {file.name}") for file in _files(path)), None)
 
 
 def _is_coco(path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.json_files import numbers
 from tacit.data.formats.shared.objects import Objects
@@ -22,14 +23,14 @@ SHAPES = frozenset(
 EDGES = ("xtl", "ytl", "xbr", "ybr")
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like an export of CVAT."""
     file = path / FILE if path.is_dir() else path
     if file.suffix.lower() != ".xml" or not file.is_file():
         return None
     seen = names_at_the_beginning(file)
     told = seen & {("annotations", "image"), ("annotations", "track"), ("annotations", "meta")}
-    return "XML of annotations for images" if told else None
+    return Match("XML of annotations for images") if told else None
 
 
 def read(

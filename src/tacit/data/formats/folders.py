@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from tacit.data.formats import SHAPE, Match
 from tacit.data.formats.shared.assemble import Cells, assemble
 from tacit.data.formats.shared.folders import folders_in, has_pictures, is_picture, picture_files
 from tacit.data.formats.shared.objects import Objects
@@ -30,14 +31,14 @@ TABLES = ("csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "feather", "json"
 NOT_CLASSES = frozenset(("images", "labels", "annotations", "jpegimages", "imagesets"))
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like a folder of classes; labels in a file beside them come first."""
     if not path.is_dir() or any(next(path.glob(f"*.{suffix}"), None) for suffix in TABLES):
         return None
     folders = [folder for tops in _parts(path).values() for folder in folders_in(tops)]
     if len(folders) < 2 or {folder.name.lower() for folder in folders} & NOT_CLASSES:
         return None
-    return "a folder for each class" if any(map(has_pictures, folders)) else None
+    return Match("a folder for each class", SHAPE) if any(map(has_pictures, folders)) else None
 
 
 def _parts(path: Path) -> dict[str, Path]:

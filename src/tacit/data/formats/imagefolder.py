@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells
 from tacit.data.formats.shared.folders import folders_in
 from tacit.data.formats.shared.writing import (
@@ -33,10 +34,10 @@ FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 COLUMN = "file_name"
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like an imagefolder."""
     found = _files(path) if path.is_dir() else []
-    return f"a folder with {found[0].relative_to(path)}" if found else None
+    return Match(f"a folder with {found[0].relative_to(path)}") if found else None
 
 
 def _files(path: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, find_folder, place_names
 from tacit.data.formats.shared.folders import is_picture
 from tacit.data.formats.shared.json_files import numbers, outline, read_json, words
@@ -25,12 +26,12 @@ SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint", "vector")
 KINDS = frozenset(("choices", "taxonomy", "labels", *(f"{shape}labels" for shape in SHAPES)))
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like an export of Label Studio."""
     seen = outline(path) if path.is_file() and path.suffix.lower() == ".json" else None
     if seen is None or seen.kind != "list" or "data" not in seen.keys or not seen.keys & ANSWERS:
         return None
-    return "a JSON list of tasks with annotations"
+    return Match("a JSON list of tasks with annotations")
 
 
 def read(

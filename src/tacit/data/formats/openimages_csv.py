@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, find_folder
 from tacit.data.formats.shared.json_files import read_text
 from tacit.data.formats.shared.writing import (
@@ -39,11 +40,11 @@ NAMES = "*class-descriptions*.csv"
 ENDING = "-annotations-human-imagelabels"
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like Open Images' labels."""
     if path.is_file():
-        return f"CSV with {', '.join(COLUMNS)}" if _is_labels(path) else None
-    return next((f"a folder with {file.name}" for file in _files(path)), None)
+        return Match(f"CSV with {', '.join(COLUMNS)}") if _is_labels(path) else None
+    return next((Match(f"a folder with {file.name}") for file in _files(path)), None)
 
 
 def _is_labels(path: Path) -> bool:

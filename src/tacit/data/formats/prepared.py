@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tacit.data.formats import Match
 from tacit.data.listing import Absent, Listing
 from tacit.data.prepared import RECORD, is_prepared, read_prepared
 from tacit.errors import UsageError
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like a prepared data set."""
-    return f"a folder with {RECORD}" if path.is_dir() and is_prepared(path) else None
+    return Match(f"a folder with {RECORD}") if path.is_dir() and is_prepared(path) else None
 
 
 def read(

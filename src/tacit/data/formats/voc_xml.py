@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.json_files import numbers, read_lines
 from tacit.data.formats.shared.objects import Objects
@@ -24,10 +25,10 @@ Difficult = Literal["positive", "unknown", "absent"]
 STATES: dict[str, int] = {"positive": 1, "unknown": 0, "absent": -1}
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like VOC's folders."""
     found = next((path / FOLDER).glob("*.xml"), None) if path.is_dir() else None
-    return f"a folder with {FOLDER}/*.xml" if found else None
+    return Match(f"a folder with {FOLDER}/*.xml") if found else None
 
 
 def read(

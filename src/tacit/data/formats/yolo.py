@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble
 from tacit.data.formats.shared.folders import picture_files
 from tacit.data.formats.shared.json_files import numbers, read_head, read_lines, read_text
@@ -29,14 +30,14 @@ LONGEST = 5_000_000
 _NAMES = re.compile(r"^[\"']?names[\"']?\s*:", re.MULTILINE)
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like YOLO's folders."""
     file = _description(path)
     if file is not None:
         known = file.suffix.lower() in (".yaml", ".yml") and _NAMES.search(read_head(file)[0])
-        return f"{file.name} with names" if known else None
+        return Match(f"{file.name} with names") if known else None
     if path.is_dir() and any(_labels_beside(path)):
-        return f"{IMAGES} and {LABELS} with a text file for each image"
+        return Match(f"{IMAGES} and {LABELS} with a text file for each image")
     return None
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tacit.data.formats.shared.assemble import place_names
-from tacit.data.formats.table.files import SUFFIXES, as_table, read_table
+from tacit.data.formats.table.files import SUFFIXES, as_table, find_column, read_table
 from tacit.data.formats.table.name_lists import named_cells
 from tacit.data.formats.table.read import IMAGE
 from tacit.data.knowledge.rules import spread
@@ -174,8 +174,7 @@ def _read_words(path: Path, words: set[str], all_columns: bool) -> pa.Table:
 
 
 def _image_column(table: pa.Table) -> str:
-    lowered = {name.strip().lower(): str(name) for name in reversed(table.column_names)}
-    found = next((lowered[name] for name in IMAGE if name in lowered), None)
+    found = find_column(table.column_names, IMAGE)
     if found is None:
         raise DataError(
             f"The table of groups has no column of file names, such as {', '.join(IMAGE[:4])}; it "

@@ -56,6 +56,11 @@ class LabelTable(nn.Module):
         """Return the rows of a batch, on the batch's device."""
         return self.values[index.to(self.values.device)].to(index.device)
 
+    def read_if_there(self, index: Tensor, otherwise: float) -> Tensor:
+        """Return the rows of a batch, and a value in place of the rows that have an index of -1."""
+        rows = self.read(index.clamp(min=0))
+        return rows.masked_fill((index < 0)[:, None], otherwise)
+
     def write(self, index: Tensor, rows: Tensor) -> None:
         """Replace the rows of a batch, in the tables of all processes."""
         index, rows = gather_rows(index), gather_rows(rows.detach().to(self.values.dtype))

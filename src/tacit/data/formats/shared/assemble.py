@@ -100,10 +100,9 @@ def assemble(
     images = list(dict.fromkeys(rows))
     row_of = {image: number for number, image in enumerate(images)}
     image_of = np.array([row_of[row] for row in rows])
-    if len(images) < len(rows):
-        cells.notes.append(
-            f"{len(rows) - len(images):,} rows name an image again; their labels are joined"
-        )
+    repeated = len(rows) - len(images)
+    if repeated:
+        cells.notes.append(f"{repeated:,} rows name an image again; their labels are joined")
     column = {class_name: number for number, class_name in enumerate(ordered)}
     lookup = np.array([column[name] for name in cells.numbers], dtype=np.int64)
     nothing = (np.zeros(0, dtype=np.int64),) * 3
@@ -119,7 +118,9 @@ def assemble(
     notes = (note, *cells.notes)
     part_of = _parts(cells.where, images, rows, parts)
     boxes = _boxes(cells, image_of, lookup)
-    return Listing(name, root, images, tuple(ordered), labels, part_of, boxes, notes)
+    return Listing(
+        name, root, images, tuple(ordered), labels, part_of, boxes, notes, repeated=repeated
+    )
 
 
 def _boxes(cells: Cells, image_of: NDArray[np.int64], lookup: NDArray[np.int64]) -> Boxes | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tacit.data.open_image import SUFFIXES
 from tacit.errors import DataError
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 def is_picture(name: str) -> bool:
     """Whether a file is called like a picture, and not hidden."""
-    return name.lower().endswith(PICTURES) and not name.startswith(".")
+    return name.lower().endswith(tuple(SUFFIXES)) and not name.startswith(".")
 
 
 def folders_in(path: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,12 @@ def _read_csv(path: Path, words: frozenset[str]) -> pa.Table:
             column_types=types, null_values=BLANK, strings_can_be_null=False
         ),
     )
+
+
+def find_column(names: Iterable[str], usual: Iterable[str]) -> str | None:
+    """Return the first column that is called like one of the usual names, whatever its case."""
+    lowered = {str(name).strip().lower(): str(name) for name in reversed(list(names))}
+    return next((lowered[name] for name in usual if name in lowered), None)
 
 
 def first_line(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
+from tacit.data.formats import KIND, Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.writing import (
     left_out,
@@ -24,7 +25,7 @@ from tacit.data.formats.shared.writing import (
     write_classes,
 )
 from tacit.data.formats.table.class_columns import add_columns, class_columns
-from tacit.data.formats.table.files import SUFFIXES, as_table, first_line, read_table
+from tacit.data.formats.table.files import SUFFIXES, as_table, read_table
 from tacit.data.formats.table.name_lists import named_cells
 from tacit.data.formats.table.write import (
     column_rows,
@@ -48,14 +49,10 @@ WORDS = frozenset((*IMAGE, *PART, *LABELS, *NEGATIVES))
 Layout = Literal["lists", "columns"]
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path) -> Match | None:
     """Say why a path looks like a table."""
-    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
-        return None
-    # These are a table of labels, not of images, and have a reader of their own.
-    if path.suffix.lower() == ".csv" and {"ImageID", "LabelName"} <= set(first_line(path)):
-        return None
-    return f"a {path.suffix} file"
+    known = path.is_file() and path.suffix.lower() in SUFFIXES
+    return Match(f"a {path.suffix} file", KIND) if known else None
 
 
 def read(

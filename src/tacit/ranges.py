@@ -1,0 +1,92 @@
+"""Ranges: what a number, a word or a switch may be, written where it is declared.
+
+A range is an annotation such as ``Annotated[float, Field(ge=0, le=1)]``. It is checked, said in
+errors and printed in lists from there, and is written down nowhere else. Those that many methods
+share have a name here.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from tacit.errors import UsageError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=100)]
+SmallWeight = Annotated[float, Field(ge=0, le=10)]
+Focus = Annotated[float, Field(ge=0, le=20)]
+Epsilon = Annotated[float, Field(ge=0, le=0.1)]
+PerImage = Annotated[float, Field(ge=0, le=1e6)]
+"""A number of classes per image."""
+Epochs = Annotated[int, Field(ge=0, le=10_000)]
+Count = Annotated[int, Field(ge=1, le=10_000)]
+
+# Strictly: no number stands for a switch, and no word for a number.
+STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=STRICT)
+
+
+def check(name: str, annotation: Any, value: Any) -> Any:
+    """Return a value that its annotation allows, or say in one sentence what it allows."""
+    try:
+        return _adapter(annotation).validate_python(value)
+    except ValidationError as error:
+        try:
+            # As a recipe says it, which has lists for tuples and text for paths.
+            return _adapter(annotation).validate_json(json.dumps(value))
+        except (ValidationError, TypeError, ValueError):
+            allowed = say(schema(annotation) or {"type": str(annotation)})
+            raise UsageError(f"{name} must be {allowed}, not {value!r}.") from error
+
+
+def schema(annotation: Any) -> dict[str, Any]:
+    """Return what an annotation allows as a JSON schema, empty if JSON has no such thing."""
+    try:
+        return _adapter(annotation).json_schema()
+    except PydanticInvalidForJsonSchema:
+        return {}
+
+
+def say(allowed: dict[str, Any]) -> str:
+    """Say in words what a schema allows."""
+    match allowed:
+        case {"anyOf": choices}:
+            return " or ".join(say(choice) for choice in choices)
+        case {"const": word}:
+            return f"'{word}'"
+        case {"enum": words}:
+            return "one of " + ", ".join(f"'{word}'" for word in words)
+        case {"type": "integer" | "number" as kind}:
+            return ("a whole number" if kind == "integer" else "a number") + _say_limits(allowed)
+        case {"type": "array", "prefixItems": items}:
+            return f"a list of {len(items)}: " + ", ".join(say(item) for item in items)
+        case {"type": "boolean"}:
+            return "true or false"
+        case {"type": "string"}:
+            return str(allowed.get("description", "text"))
+        case {"type": "null"}:
+            return "none"
+    return str(allowed.get("type", "anything"))
+
+
+def _say_limits(allowed: dict[str, Any]) -> str:
+    match allowed:
+        case {"minimum": low, "maximum": high}:
+            return f" from {low:g} to {high:g}"
+    words = {
+        "minimum": "from {:g} on",
+        "exclusiveMinimum": "above {:g}",
+        "maximum": "up to {:g}",
+        "exclusiveMaximum": "below {:g}",
+    }
+    said = [words[key].format(allowed[key]) for key in words if key in allowed]
+    return " " + " and ".join(said) if said else ""
