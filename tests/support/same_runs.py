@@ -33,7 +33,7 @@ TIMES = ("seconds", "images_per_second")
 
 
 def _bytes(values: torch.Tensor) -> torch.Tensor:
-    return values.cpu().contiguous().reshape(-1).view(torch.uint8)
+    return values.cpu().reshape(-1).clone(memory_format=torch.contiguous_format).view(torch.uint8)
 
 
 def assert_same_runs(first: Path, second: Path) -> None:
