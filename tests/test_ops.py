@@ -11,13 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tacit.distributed import sum_over_ranks, world_size
-from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
-from tacit.modes import batch_statistics_only, evaluating
 from ranks import reports_of_ranks
+from tacit.distributed import sum_over_ranks, world_size
 from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
 from tacit.modes import batch_statistics_only, evaluating
-from tacit.distributed import sum_over_ranks, world_size
 
 SHARED = torch.tensor([[0.5, -1.2, 2.0, -0.3], [-0.8, 1.5, 0.1, -2.2]], dtype=torch.float64)
 MASKED = torch.tensor([[0.3, -1.3, -1.0, -0.2], [-0.9, -0.7, -0.2, -2.3]], dtype=torch.float64)

@@ -32,7 +32,7 @@ OLD: dict[str, Any] = {
         "model": {"name": "cam", "trunk": "tiny", "size": 32, "options": {}},
         "method": {"name": "ignore", "preset": None, "warmup_epochs": 1},
         "phases": [{"epochs": 1, "batch": 8, "lr": 0.003}],
-        "run": {"seed": 4, "device": "cpu"},
+        "run": {"seed": 4, "device": "cpu", "together": True},
     },
     "versions": {"tacit": "0.1.0"},
     "device": "cpu",
@@ -49,7 +49,7 @@ def test_a_run_of_the_first_format_opens(tmp_path: Path) -> None:
     run = written(tmp_path, OLD)
     assert run.exists and not run.has_checkpoint
     assert run.record == OLD and run.result == {"map": 12.5}
-    assert run.config == Config.model_validate(OLD["config"])
+    assert (run.config.method.options, run.config.run.fuse_views) == ({"warmup_epochs": 1}, True)
     assert (run.config.data.strong_operations, run.config.data.strong_magnitude) == (3, 5)
     assert run.log.read() == []
     splits = run.splits()
@@ -77,7 +77,7 @@ def test_opening_a_run_takes_no_torch(tmp_path: Path) -> None:
 
 def test_without_suspects_there_is_a_sentence(tmp_path: Path) -> None:
     run = written(tmp_path, OLD)
-    with pytest.raises(DataError, match="has no suspects .*Go on with --resume, or train it again"):
+    with pytest.raises(DataError, match="has no suspects .*an earlier tacit trained it"):
         run.suspects()
     run.suspects_file.write_bytes(b"half")
     with pytest.raises(DataError, match=r"suspects\.parquet is damaged"):

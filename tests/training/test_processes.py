@@ -17,14 +17,10 @@ from tacit.config import Config
 from tacit.errors import UsageError
 from tacit.runs.checkpoint import LAST
 from tacit.runs.folder import Log
+from tacit.training import trainer
 from tacit.training.parallel import join_batch_norm
 from tacit.training.run import train
 from tacit.training.suspects import FILE
-from tacit.training import trainer
-from tacit.runs.checkpoint import LAST
-from tacit.training.parallel import join_batch_norm
-from tacit.runs.folder import Log
-from tacit.training.run import train
 from training.two_processes import prepare_wide
 
 SCRIPT = Path(__file__).parent / "two_processes.py"

@@ -18,10 +18,6 @@ from tacit.models import build_model
 from tacit.runs.folder import Log
 from tacit.training.checks import check_shard
 from tacit.training.parallel import Parallel, find_blocks
-from tacit.training.run import train
-from training.test_processes import PHASES, TRUNK, assert_close, start
-from tacit.runs.folder import Log
-from tacit.training.sharding import blocks_of, check_shard, clip_gradients
 from training.test_processes import PHASES, TRUNK, assert_close, start, train_alone
 
 SMALL = {"data": {"options": {"images": 126, "test_images": 41}}}  # shares of unequal length

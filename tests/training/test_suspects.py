@@ -26,6 +26,7 @@ from tacit.models import build_model
 from tacit.runs.build import read_splits
 from tacit.runs.folder import SUSPECTS, Run
 from tacit.training import suspects
+from tacit.training.context import build_context
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Silent
 from tacit.training.run import train
@@ -108,7 +109,8 @@ def test_every_method_that_names_suspects_leaves_them_without_any_truth(
     model = build_model(classes=source.classes, **asked)
     method.setup(Annotations(source.labels, source.classes, source.images))
     recount = Recount(method, source)
-    trainer = Trainer(Learner(model, method), data, config, tmp_path, torch.device("cpu"), Silent())
+    learner, device = Learner(model, method), torch.device("cpu")
+    trainer = Trainer(build_context(learner, data, config, tmp_path, device), Silent())
     assert trainer.diagnostics is None
     trainer.fit()
     assert (tmp_path / SUSPECTS).exists() == recount.names_any

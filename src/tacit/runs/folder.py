@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Of the record. In the first one, which does not say so, a method's defaults are left out."""
 
+# What a key of the configuration was called in a format before: table, then and now.
+RENAMED = {1: (("run", "together", "fuse_views"),)}
+
 SUSPECTS = "suspects.parquet"
 SUSPECT_COLUMNS = ("image", "class", "times", "first_epoch", "last_epoch", "score")
 
@@ -85,8 +88,12 @@ class Run:
         """The configuration, as it was when the run started."""
         record = self.record
         try:
-            return Config.model_validate(record["config"])
-        except (ValueError, KeyError) as error:
+            tables = record["config"]
+            for table, then, now in RENAMED.get(record.get("format", 1), ()):
+                if then in tables.get(table, {}):
+                    tables[table][now] = tables[table].pop(then)
+            return Config.model_validate(tables)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> DataError:

@@ -246,7 +246,8 @@ class Trainer:
         self.meter.load_state_dict(state["meter"], self.device)
         if self.diagnostics:
             self.diagnostics.load_state_dict(state["diagnostics"])
-        self.suspects.load_state_dict(state["suspects"])
+        if "suspects" in state:  # which an earlier tacit did not keep
+            self.suspects.load_state_dict(state["suspects"])
         restore_random_states(state["random"], self.device, self.config.run.seed)
         if is_first():
             self.log.keep(self.position.finished_epochs)
