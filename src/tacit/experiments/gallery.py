@@ -14,8 +14,7 @@ from tacit.data.source import Source, Splits
 from tacit.images.views import plain
 from tacit.learner import Learner
 from tacit.report.examples import Example
-from tacit.runs.build import build_learner
-from tacit.runs.checkpoint import Identity, load_checkpoint
+from tacit.runs.folder import Run
 from tacit.types import Batch, Clock
 
 EXAMPLES = 6
@@ -28,9 +27,7 @@ def collect_examples(run: Path, config: Config, splits: Splits) -> tuple[Example
     nobody has picked the ones that went well.
     """
     source = splits.train
-    learner = build_learner(config, splits)
-    identity = Identity(source.classes, len(source), source.fingerprint())
-    learner.load_state_dict(load_checkpoint(run / "checkpoints", identity)["learner"])
+    learner = Run(run).learner(splits)
     rows = _choose(source)
     if not rows:
         return ()
