@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tacit.errors import DataError, UsageError
+from tacit.labels import SparseLabels, fingerprint
 from tacit.teachers import (
     compute_class_shares,
     compute_patch_shares,
@@ -216,3 +217,16 @@ class TestCrops:
             compute_class_shares(self.images, torch.eye(4).double())
         with pytest.raises(UsageError, match="temperature must be a number above 0, not 0"):
             compute_class_shares(self.images, self.texts, 0)
+
+
+def test_scores_that_depend_on_known_labels_are_read_with_no_others(tmp_path: Path) -> None:
+    labels = SparseLabels.of(np.eye(3, 2, dtype=np.int8))
+    images, classes = ["1", "2", "3"], ("a", "b")
+    mark = fingerprint(classes, images, labels)
+    save_scores(tmp_path / "it.npz", images, np.eye(3, 2), classes, mark)
+    assert read_scores(tmp_path / "it.npz", Annotations(labels, classes, images)).shape == (3, 2)
+    others = SparseLabels.of(np.ones((3, 2), np.int8))
+    with pytest.raises(DataError, match=r"other known labels: .*data.draw_seed"):
+        read_scores(tmp_path / "it.npz", Annotations(others, classes, images))
+    with pytest.raises(DataError, match="other images or other known labels"):
+        read_scores(tmp_path / "it.npz", Annotations(labels.take([0, 1]), classes, images[:2]))

@@ -78,6 +78,16 @@ class TestScoring:
         assert [path.name for path in file.parent.iterdir()] == ["t.npz"]
         assert heard == sorted(heard) and heard[0] == (4, 25) and heard[-1] == (25, 25)
 
+    def test_the_file_says_whose_labels_a_teacher_may_have_looked_at(self, tmp_path: Path) -> None:
+        def blind(images: list[int], known: torch.Tensor) -> torch.Tensor:
+            return says(images, known)
+
+        blind.uses_known = False  # type: ignore[attr-defined]
+        score(Scene(), says, tmp_path / "looks.npz")
+        score(Scene(), blind, tmp_path / "blind.npz")
+        assert str(np.load(tmp_path / "looks.npz")["fingerprint"]) == Scene().fingerprint()
+        assert "fingerprint" not in np.load(tmp_path / "blind.npz")
+
     def test_after_a_stop_it_goes_on(self, tmp_path: Path) -> None:
         file, scene = tmp_path / "t.npz", Scene()
         with pytest.raises(KeyboardInterrupt):
@@ -137,6 +147,9 @@ class TestTowerTeacher:
         image = Image.new("RGB", (8, 6), (255, 0, 0))
         image.paste((0, 255, 0), (4, 3, 8, 6))
         return image
+
+    def test_only_crops_are_weighed_by_known_labels(self) -> None:
+        assert [self.teacher(grid=grid).uses_known for grid in (0, 2)] == [False, True]
 
     def test_it_looks_at_whole_images(self) -> None:
         known = torch.zeros(1, 3, dtype=torch.bool)

@@ -1,10 +1,12 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Writing files so that nobody ever sees half of one, and reading what may hold anything."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+from tacit.errors import DataError
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -31,3 +33,13 @@ def write_text(path: Path, text: str) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, or say why not."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error

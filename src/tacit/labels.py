@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -177,3 +178,12 @@ class SparseLabels:
         said = stored.states != stored.rest
         cells = stored.row_of_cells()[said] * self.classes + stored.columns[said]
         return cells, stored.states[said]
+
+
+def fingerprint(classes: Sequence[str], images: Sequence[str], labels: SparseLabels) -> str:
+    """Return a short hash of names, classes and labels: equal data, equal fingerprint."""
+    digest = hashlib.sha256()
+    for text in (*classes, "", *images):
+        digest.update(text.encode() + b"\0")
+    digest.update(labels.to_bytes())
+    return digest.hexdigest()[:16]

@@ -99,7 +99,11 @@ def test_a_folder_without_a_record_is_no_data_set(voc2012: Path, tmp_path: Path)
     (out / "data.json").unlink()
     with pytest.raises(DataError, match="no prepared data set"):
         read_prepared(out)
-    (out / "data.json").write_text(record)
+    (out / "data.json").write_text(json.dumps({**json.loads(record), "digests": None}))
+    with pytest.raises(DataError, match="digests are no table"):
+        read_prepared(out)
+    earlier = {key: value for key, value in json.loads(record).items() if key != "digests"}
+    (out / "data.json").write_text(json.dumps(earlier))
     (out / "manifest.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(DataError, match=r"manifest.parquet cannot be read as a manifest"):
         read_prepared(out)

@@ -124,8 +124,25 @@ def test_a_file_of_another_length_is_told(photos: Path) -> None:
     folder = photos.parent / "cache"
     open_cache(tacit.load(photos), SIZE, folder)
     (file,) = folder.iterdir()
-    file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(DataError, match="another size than 12 images; delete it"):
+    whole = file.read_bytes()
+    for other in (whole[:-1], whole[:-40], whole + b"x", b""):
+        file.write_bytes(other)
+        with pytest.raises(DataError, match=r"not hold the pixels of these .* delete it"):
+            open_cache(tacit.load(photos), SIZE, folder)
+    file.write_bytes(whole)
+    assert open_cache(tacit.load(photos), SIZE, folder).pixels is not None
+
+
+def test_pixels_of_other_images_are_told(photos: Path) -> None:
+    """As many images of the same size, in a file that was copied to this one's name."""
+    folder = photos.parent / "cache"
+    open_cache(tacit.load(photos), SIZE, folder)
+    (first,) = folder.iterdir()
+    Image.new("RGB", (9, 9), "red").save(photos.parent / "3.png")
+    open_cache(tacit.load(photos), SIZE, folder)
+    (second,) = set(folder.iterdir()) - {first}
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(DataError, match="not hold the pixels of these"):
         open_cache(tacit.load(photos), SIZE, folder)
 
 

@@ -205,7 +205,7 @@ def test_what_is_finished_is_not_done_again(
 ) -> None:
     predict(model_folder, images, tmp_path / "shards")
     written: list[str] = []
-    monkeypatch.setattr(run, "write_part", lambda table, path, format: written.append(path.name))
+    monkeypatch.setattr(run, "write_part", lambda table, path, *_: written.append(path.name))
     (tmp_path / "shards/part-000003.parquet").unlink()
     monkeypatch.setattr(run, "_finish", lambda plan, place: None)
     predict(model_folder, images, tmp_path / "shards")

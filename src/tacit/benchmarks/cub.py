@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tacit.benchmarks.rows import build_full_listing, mark_present
 from tacit.data.listing import Listing
 from tacit.errors import DataError
+from tacit.names import split_lines
 
 FOLDER = Path("CUB_200_2011")
 ATTRIBUTES = 312
@@ -35,7 +36,7 @@ def read(root: Path) -> Listing:
 
 def _pairs(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = split_lines(path.read_text(encoding="utf-8"))
         return dict(line.split(maxsplit=1) for line in lines if line.strip())
     except (OSError, ValueError) as error:
         raise DataError(f"{path} does not hold a number and a word on each line.") from error

@@ -13,6 +13,7 @@ from tacit.benchmarks.rows import build_full_listing
 from tacit.data.listing import Listing
 from tacit.errors import DataError
 from tacit.labels import SparseLabels
+from tacit.names import read_lines
 
 FOLDER = Path("2017_11")
 SPLITS = ("train", "validation", "test")
@@ -25,7 +26,7 @@ def read(root: Path) -> Listing:
     trainable are left out.
     """
     folder = root / FOLDER
-    classes = _lines(folder / "classes-trainable.txt")
+    classes = read_lines(folder / "classes-trainable.txt")
     found, notes = {}, []
     for split in SPLITS:
         table = _read(folder / split / "annotations-human.csv")
@@ -43,10 +44,6 @@ def read(root: Path) -> Listing:
         notes.append(f"{int((~kept).sum()):,} labels of {split} are of classes not trainable")
         found[split] = ([f"{split}/{image}.jpg" for image in images], labels)
     return build_full_listing("openimages_v3", root, classes, found, notes)
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _read(path: Path) -> pa.Table:

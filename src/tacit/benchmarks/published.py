@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tacit.errors import DataError
 from tacit.labels import SparseLabels
+from tacit.names import split_lines
 
 SHOWN = 5
 
@@ -134,7 +135,7 @@ def _from_array(path: Path, shape: tuple[int, int]) -> SparseLabels:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = split_lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     return [line for line in lines if line.strip()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from tacit.benchmarks.rows import build_full_listing, mark_present
 from tacit.data.listing import Listing
 from tacit.errors import DataError
+from tacit.names import split_lines
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -45,7 +46,7 @@ def read(root: Path) -> Listing:
 
 def _flags(path: Path) -> list[tuple[str, int]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = split_lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     flags = []

@@ -15,7 +15,6 @@ import pyarrow as pa
 from tacit.check.findings import Findings
 from tacit.check.spelling import is_same_or_slip
 from tacit.data.formats.shared.assemble import MEANING, Cells, place_names
-from tacit.data.formats.shared.json_files import read_lines
 from tacit.data.formats.table.class_columns import add_columns, find_class_columns
 from tacit.data.formats.table.files import find_column, read_table
 from tacit.data.formats.table.name_lists import read_named_cells
@@ -23,6 +22,7 @@ from tacit.data.formats.table.read import IMAGE, LABELS, NEGATIVES, SPLIT, WORDS
 from tacit.data.listing import Absent, Listing
 from tacit.errors import DataError, nearest_name
 from tacit.labels import SparseLabels
+from tacit.names import read_lines
 
 Cell = tuple[int, str]
 Said = tuple[int, str, int]  # row, class and state

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from tacit.cli.output import print_json, stderr, stdout, tell
+from tacit.cli.output import print_json, say, stderr, tell
 
 
 def check(
@@ -97,11 +97,6 @@ def check(
 
 def _print(data: Path, summary: dict[str, Any]) -> None:
     """Print what was looked at, and the first findings of every kind."""
-    console = stdout()
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, emoji=False, soft_wrap=True)
-
     splits = ", ".join(f"{count:,} {split}" for split, count in summary["splits"].items())
     images = f"{summary['images']:,} images" + (f" ({splits})" if splits else "")
     say(f"{data}: {summary['format']}, {images}, {summary['classes']:,} classes")

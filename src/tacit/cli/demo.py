@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tacit.cli.output import print_json, print_table, stderr, stdout, tell
+from tacit.cli.output import print_json, print_table, say, stderr, tell
 from tacit.errors import UsageError
 
 
@@ -66,9 +66,9 @@ def demo(
     else:
         print_table(COLUMNS, [table_cells(row) for row in rows])
         labels = next(iter(planned)).data.validation_labels or "clean"  # which scenes have
-        stdout().print(f"The epoch was chosen on validation images with {labels} labels.")
+        say(f"The epoch was chosen on validation images with {labels} labels.")
         link = out / "index.html"
-        stdout().print(f"Open {link} in a browser.", markup=False, emoji=False, soft_wrap=True)
+        say(f"Open {link} in a browser.")
     return 0
 
 

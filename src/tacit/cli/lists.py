@@ -191,7 +191,7 @@ def section(name: str) -> str | None:
     """Return the section about a method as Markdown, or None where there is none."""
     heading = f"## `{name}`"
     for page in (page for folder in FOLDERS for page in sorted(folder.glob("*.md"))):
-        lines = page.read_text(encoding="utf-8").splitlines()
+        lines = page.read_text(encoding="utf-8").split("\n")
         if heading not in lines:
             continue
         start = lines.index(heading)

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tacit.errors import make_printable
+
 # Without a width of its own, a table would be squeezed to 80 columns in pipes and lose text.
 PIPE_WIDTH = 160
 
@@ -38,7 +40,12 @@ def stderr() -> Console:
 
 def tell(message: str) -> None:
     """Print a message to stderr, unbroken and to the letter: it may hold a path or a command."""
-    stderr().print(message, markup=False, emoji=False, soft_wrap=True)
+    stderr().print(make_printable(message), markup=False, emoji=False, soft_wrap=True)
+
+
+def say(line: str = "") -> None:
+    """Print a line of a result to stdout, unbroken and to the letter."""
+    stdout().print(make_printable(line), markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -49,13 +56,16 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Print a table; columns whose name ends in a unit or number sign are right-aligned."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    # Not as plain strings, in which rich would take [brackets] and :words: for instructions.
+    heading = Text(make_printable(title)) if title else None
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(columns))]
     for name, right in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        table.add_column(
+            Text(make_printable(name)), justify="right" if right else "left", overflow="fold"
+        )
     for row in rows:
-        # Not as plain strings, in which rich would take [brackets] and :words: for instructions.
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(make_printable(cell)) for cell in row))
     stdout().print(table)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from tacit.cli.output import print_json, stderr, stdout, tell
+from tacit.cli.output import print_json, say, stderr, tell
 from tacit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def predict(
     workers: int = 2,
     engine: Literal["torch", "ray"] = "torch",
     actors: int = 1,
+    spreadsheet_safe: Annotated[bool, Parameter(negative=())] = False,
     strict: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -84,6 +85,9 @@ def predict(
         torch, alone or under torchrun, or ray.
     actors
         Models that predict at the same time under Ray.
+    spreadsheet_safe
+        In CSV, put an apostrophe before names that a spreadsheet would calculate: those that begin
+        with =, +, -, @, a tab or a carriage return.
     strict
         End with status 1 if any image has no prediction.
     json
@@ -106,15 +110,13 @@ def predict(
         batch=batch,
         shard_rows=shard_rows,
         threads=threads,
+        spreadsheet_safe=spreadsheet_safe,
     )
     work = Work(engine, device, workers, actors)
     started = time.perf_counter()
     with _showing(started) as watch:
         tally = predict_to(inputs, place, settings, work, images=images, column=column, watch=watch)
-    if tally is None:  # another process speaks
-        return 0
-    _report(tally, time.perf_counter() - started, out, json)
-    return 1 if strict and tally.failed else 0
+    return _report(tally, time.perf_counter() - started, out, strict, json)
 
 
 @contextmanager
@@ -133,12 +135,17 @@ def _showing(started: float) -> Iterator[Callable[[int, int], None]]:
             raise
 
 
-def _report(tally: Tally, seconds: float, out: Path, json: bool) -> None:
+def _report(tally: Tally | None, seconds: float, out: Path, strict: bool, json: bool) -> int:
+    """Print what was done, and return the exit status."""
+    if tally is None:  # another process speaks
+        return 0
+    status = 1 if strict and tally.failed else 0
     if json:
         print_json(dataclasses.asdict(tally) | {"seconds": round(seconds, 3), "out": str(out)})
-        return
+        return status
     for image, error in tally.examples:
         tell(f"no prediction for {image}: {error}")
     failed = f"{tally.failed:,} without a prediction (column error) · " if tally.failed else ""
     line = f"{tally.images:,} images · {failed}{seconds:.1f} s · {out}"
-    stdout().print(line, markup=False, emoji=False, soft_wrap=True)
+    say(line)
+    return status

@@ -20,6 +20,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from tacit.errors import make_printable
+
 
 class ProgressReporter:
     """Shows epochs, terms, throughput and the time that is left."""
@@ -128,7 +130,7 @@ class TransferReporter:
 
     def tell(self, message: str) -> None:
         """Print a message above the bar, to the letter."""
-        self.console.print(message, markup=False, emoji=False, soft_wrap=True)
+        self.console.print(make_printable(message), markup=False, emoji=False, soft_wrap=True)
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Show a new state."""

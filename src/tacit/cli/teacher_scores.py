@@ -164,10 +164,10 @@ def _score_embeddings(
 
 
 def _read_names(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as names, one on a line: {error}.") from error
+    from tacit.files import read_text
+    from tacit.names import split_lines
+
+    return split_lines(read_text(path))
 
 
 def _read_array(path: Path) -> Any:

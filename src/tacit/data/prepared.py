@@ -2,8 +2,9 @@
 
 ``manifest.parquet`` lists images, their splits and what is known about them; ``truth.parquet``,
 which no training reads, what is true; ``boxes.parquet`` where objects are, if known;
-``classes.txt`` the classes in order; ``data.json`` where it all comes from. Further draws of
-observed labels lie in ``observed/``.
+``classes.txt`` the classes in order; ``data.json`` where it all comes from, and a digest of each
+of these files, so that they are read together or not at all. Further draws of observed labels lie
+in ``observed/``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,18 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from tacit.data.formats.shared.json_files import read_json
+from tacit.data.formats.shared.writing import refuse_odd_names
 from tacit.data.listing import Boxes, Listing
 from tacit.errors import DataError, unknown_name
 from tacit.files import write_atomically, write_text
 from tacit.labels import Absence, SparseLabels
+from tacit.names import check_file_name, join_lines, read_lines
 
 FORMAT = 1
 RECORD, MANIFEST, TRUTH, CLASSES = "data.json", "manifest.parquet", "truth.parquet", "classes.txt"
 BOXES, OBSERVED = "boxes.parquet", "observed"
+FILES = (CLASSES, MANIFEST, TRUTH, BOXES)
 CORNERS = ("left", "top", "right", "bottom")
 
 
@@ -39,11 +45,12 @@ def write_prepared(folder: Path, listing: Listing, record: dict[str, Any]) -> di
     """
     if (folder / RECORD).exists():
         raise DataError(f"There is a prepared data set in {folder} already; choose another --out.")
+    refuse_odd_names(listing)
+    lines = join_lines(listing.classes)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in listing.classes:
-        if "\n" in name or "\r" in name or name != name.strip() or not name:
-            raise DataError(f"The class name {name!r} cannot stand on a line; rename it.")
-    write_text(folder / CLASSES, "".join(f"{name}\n" for name in listing.classes))
+    for name in (TRUTH, BOXES):  # of an attempt that was broken off
+        (folder / name).unlink(missing_ok=True)
+    write_text(folder / CLASSES, lines)
     _write_table(folder / MANIFEST, listing, listing.labels)
     if listing.truth is not None:
         _write_table(folder / TRUTH, listing, listing.truth)
@@ -55,6 +62,7 @@ def write_prepared(folder: Path, listing: Listing, record: dict[str, Any]) -> di
         "root": os.path.relpath(listing.root.resolve(), folder.resolve()),
         "counts": _counts(listing),
         "fingerprint": fingerprint(listing),
+        "digests": {name: _digest(folder / name) for name in FILES if (folder / name).exists()},
         "notes": list(listing.notes),
         **record,
     }
@@ -64,12 +72,14 @@ def write_prepared(folder: Path, listing: Listing, record: dict[str, Any]) -> di
 
 def write_observed(folder: Path, name: str, listing: Listing, record: dict[str, Any]) -> Path:
     """Write other observed labels of a prepared data set beside those it came with."""
-    target = folder / OBSERVED / f"{name}.parquet"
+    target = folder / OBSERVED / f"{check_file_name('draw', name)}.parquet"
     if target.exists():
         raise DataError(f"There are observed labels at {target} already; choose another name.")
     target.parent.mkdir(exist_ok=True)
     _write_table(target, listing, listing.labels)
-    write_text(target.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    # Two sets may have draws of one name; which one these are of, their files alone do not say.
+    belongs = {"digest": _digest(target), "fingerprint": read_record(folder)["fingerprint"]}
+    write_text(target.with_suffix(".json"), json.dumps({**record, **belongs}, indent=2) + "\n")
     return target
 
 
@@ -89,13 +99,16 @@ def read_prepared(
         observed: Name of other observed labels in its ``observed`` folder.
     """
     record = read_record(folder)
-    classes = tuple((folder / CLASSES).read_text(encoding="utf-8").splitlines())
+    if "digests" in record:
+        _compare(folder, record["digests"])
+    classes = tuple(read_lines(folder / CLASSES))
     manifest = folder / MANIFEST
     if observed is not None:
         manifest = folder / OBSERVED / f"{observed}.parquet"
         if not manifest.is_file():
             known = [path.stem for path in (folder / OBSERVED).glob("*.parquet")]
             raise unknown_name("set of observed labels", observed, known)
+        _compare_draw(manifest, record)
     images, splits, labels = _read_table(manifest, len(classes))
     truth = None
     if (folder / TRUTH).is_file():
@@ -104,9 +117,11 @@ def read_prepared(
             raise DataError(f"{folder}: {TRUTH} and {manifest.name} list other images.")
     image_root = root or Path(os.path.normpath(folder / str(record["root"])))
     boxes = _read_boxes(folder / BOXES) if (folder / BOXES).is_file() else None
-    return Listing(
-        str(record["name"]), image_root, images, classes, labels, splits, boxes, truth=truth
-    )
+    name = str(record["name"])
+    listing = Listing(name, image_root, images, classes, labels, splits, boxes, truth=truth)
+    if "digests" not in record and observed is None and "fingerprint" in record:
+        _compare_fingerprint(folder, listing, record)
+    return listing
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -124,6 +139,48 @@ def read_record(folder: Path) -> dict[str, Any]:
         found = record.get("format") if isinstance(record, dict) else None
         raise DataError(f"{path} has format {found}; this tacit reads {FORMAT}.")
     return record
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _compare(folder: Path, digests: Any) -> None:
+    """Refuse files that were not written with the record: swapped, changed, lost or added."""
+    if not isinstance(digests, dict):
+        raise DataError(f"{folder / RECORD}: the digests are no table of files.")
+    for name in FILES:
+        found = _digest(folder / name) if (folder / name).is_file() else None
+        if found != digests.get(name):
+            what = "is missing" if found is None else "is not the one that was written with it"
+            raise DataError(
+                f"{folder} is not as it was prepared: {name} {what}. Restore the file, or prepare "
+                f"the set again in another folder."
+            )
+
+
+def _compare_draw(path: Path, record: dict[str, Any]) -> None:
+    """Refuse observed labels of another set; draws of earlier versions say nothing about it."""
+    about = path.with_suffix(".json")
+    said = read_json(about) if about.is_file() else {}
+    if not isinstance(said, dict) or "digest" not in said:
+        return
+    if said["digest"] != _digest(path):
+        raise DataError(f"{path} is not the one that {about.name} describes; draw it again.")
+    if said.get("fingerprint") != record.get("fingerprint"):
+        raise DataError(f"{path} was drawn from another data set than this one; draw it again.")
+
+
+def _compare_fingerprint(folder: Path, listing: Listing, record: dict[str, Any]) -> None:
+    """Compare what was read with the record of a set that has no digests, as earlier ones."""
+    # Splits without a name are read as no splits.
+    unnamed = replace(listing, splits=listing.splits or [""] * len(listing))
+    if record["fingerprint"] not in (fingerprint(listing), fingerprint(unnamed)):
+        raise DataError(
+            f"{folder} is not as it was prepared: {CLASSES}, {MANIFEST} or {TRUTH} is another one "
+            f"than {RECORD} was written with. Restore it, or prepare the set again."
+        )
 
 
 def fingerprint(listing: Listing) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from tacit.data.knowledge.rules import SideInformation
 from tacit.errors import DataError
-from tacit.labels import Dense, SparseLabels
+from tacit.labels import Dense, SparseLabels, fingerprint
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -144,11 +143,7 @@ class Source:
 
     def fingerprint(self) -> str:
         """A short hash of names, classes and labels: equal data, equal fingerprint."""
-        digest = hashlib.sha256()
-        for text in (*self.classes, "", *self.images):
-            digest.update(text.encode() + b"\0")
-        digest.update(self.labels.to_bytes())
-        return digest.hexdigest()[:16]
+        return fingerprint(self.classes, self.images, self.labels)
 
     def describe(self) -> dict[str, int | float | str]:
         """Counts that a user should see before training."""

@@ -31,7 +31,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Model:
     try:
         folder = snapshot_download(str(name), revision=revision, allow_patterns=list(FILES))
     except (HFValidationError, RepositoryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(
             f"'{name}' is neither a folder nor a model on the hub that can be read: {reason}"
         ) from error

@@ -81,5 +81,5 @@ def check_room(needed: int, device: torch.device | None) -> None:
 def _measure_available_memory(unknown: int) -> int:
     if not MEMORY.is_file():
         return unknown  # no Linux: nothing to go by
-    (line,) = (line for line in MEMORY.read_text().splitlines() if line.startswith("MemAvailable:"))
+    (line,) = (line for line in MEMORY.read_text().split("\n") if line.startswith("MemAvailable:"))
     return int(line.split()[1]) * 1024

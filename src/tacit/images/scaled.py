@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ def scale_in_portions(
                 yield rows, np.stack(list(pool.map(scaled, rows)))
 
 
-# Raised when the same files would give other pixels.
-VERSION = 1
+# Raised when the same files would give other pixels, or the file has another layout.
+VERSION = 2
 
 
 Progress = Callable[[int, int], None]
@@ -73,19 +74,20 @@ def open_cache(source: Source, size: int, folder: Path, progress: Progress | Non
     """
     if source.files is None:
         raise UsageError(f"The images of '{source.name}' are no files; leave data.cache out.")
-    path = folder / f"{_key(source, size)}-{size}.pixels"
+    mark = _mark(source, size)
+    path = folder / f"{mark.hex()[:16]}-{size}.pixels"
     shape = (len(source), size, size, 3)
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _check_space(folder, int(np.prod(shape)))
-        write_atomically(path, lambda partial: _fill(source, shape, partial, progress))
-    if path.stat().st_size != int(np.prod(shape)):
-        raise DataError(f"{path} has another size than {len(source):,} images; delete it.")
+        _check_space(folder, math.prod(shape))
+        write_atomically(path, lambda partial: _fill(source, shape, partial, mark, progress))
+    _check_mark(path, math.prod(shape), mark)
     array = np.memmap(path, np.uint8, "r", shape=shape)
     return source.with_pixels(Pixels(array, np.arange(len(source))))
 
 
-def _key(source: Source, size: int) -> str:
+def _mark(source: Source, size: int) -> bytes:
+    """Return what tells this source's pixels from all others; it names and ends their file."""
     assert source.files is not None
     digest = hashlib.sha256(f"{VERSION} {size}".encode())
     for row, name in enumerate(source.images):
@@ -94,7 +96,19 @@ def _key(source: Source, size: int) -> str:
         except OSError as error:
             raise DataError(f"There is no image at {source.files(row)}.") from error
         digest.update(f"{name}\0{found.st_size} {found.st_mtime_ns}\0".encode())
-    return digest.hexdigest()[:16]
+    return digest.digest()
+
+
+def _check_mark(path: Path, size: int, mark: bytes) -> None:
+    """Refuse a file that is not whole, or of other images: it was renamed, cut or copied over."""
+    with path.open("rb") as file:
+        file.seek(min(size, path.stat().st_size))
+        found = file.read(len(mark) + 1)
+    if found != mark:
+        raise DataError(
+            f"{path} does not hold the pixels of these images, or not all of them; delete it, and "
+            f"it is made again."
+        )
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -106,10 +120,14 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _fill(source: Source, shape: tuple[int, ...], path: Path, progress: Progress | None) -> None:
+def _fill(
+    source: Source, shape: tuple[int, ...], path: Path, mark: bytes, progress: Progress | None
+) -> None:
     array = np.memmap(path, np.uint8, "w+", shape=shape)
     for rows, images in scale_in_portions(source, shape[1]):
         array[rows.start : rows.stop] = images
         if progress is not None:
             progress(rows.stop, len(source))
     array.flush()
+    with path.open("ab") as file:
+        file.write(mark)  # last, so that a file with it is whole

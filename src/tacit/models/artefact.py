@@ -55,7 +55,7 @@ def load_model(folder: Path) -> Model:
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        reason = " ".join(line.strip() for line in str(error).split("\n")[:2])
         raise DataError(f"{folder / 'model.safetensors'} cannot be read: {reason}") from error
     return model.eval()
 

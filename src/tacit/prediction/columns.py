@@ -23,7 +23,7 @@ class Columns:
         scores: str = "all",
         half: bool = False,
     ) -> None:
-        self.classes, self.thresholds = list(classes), thresholds
+        self.classes, self.thresholds = [_text(name) for name in classes], thresholds
         self.names = np.array(self.classes, dtype=object)
         self.kind = np.float16 if half else np.float32
         self.scores = scores

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pyarrow import parquet
 
 from tacit.errors import DataError
 from tacit.files import write_atomically
+from tacit.names import csv_writer, escape_formula
 from tacit.prediction.columns import CLASSES
 
 SEPARATOR = "|"  # between the labels in a CSV cell
@@ -40,9 +42,19 @@ class Tally:
                 self.examples.append((image, error))
 
 
-def write_part(table: pa.Table, path: Path, format: str) -> None:
-    """Write the predictions of one shard, so that the file is there as a whole or not at all."""
-    write_atomically(path, lambda partial: _WRITERS[format](table, partial))
+def write_part(table: pa.Table, path: Path, format: str, spreadsheet_safe: bool = False) -> None:
+    """Write the predictions of one shard, so that the file is there as a whole or not at all.
+
+    Args:
+        table: The predictions.
+        path: The file.
+        format: parquet, csv or jsonl.
+        spreadsheet_safe: In CSV, write texts so that a spreadsheet calculates nothing.
+    """
+    write = _WRITERS[format]
+    if spreadsheet_safe:
+        write = partial(_write_csv, change=escape_formula)
+    write_atomically(path, lambda target: write(table, target))
 
 
 def merge(parts: Iterable[Path], path: Path, format: str) -> None:
@@ -83,22 +95,23 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, str | None]]:
     yield from zip(table["image"].to_pylist(), table["error"].to_pylist(), strict=True)
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
+def _write_csv(table: pa.Table, path: Path, change: Callable[[str], str] = str) -> None:
     scores = "scores" in table.column_names
     classes = json.loads(table.schema.metadata[CLASSES]) if scores else []
     head = [name for name in table.column_names if name != "scores"]
     head[2:2] = [f"score {name}" for name in classes]
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
+        write_row = csv_writer(file)
+        write_row(map(change, head))
         for row in _rows(table):
             cells: list[Any] = []
             for name, value in row.items():
                 if name == "scores":
                     cells.extend(value or [""] * len(classes))
                 else:
-                    cells.append(SEPARATOR.join(value) if isinstance(value, list) else value)
-            writer.writerow(cells)
+                    text = SEPARATOR.join(value) if isinstance(value, list) else value
+                    cells.append(change(text or ""))
+            write_row(cells)
 
 
 def _write_jsonl(table: pa.Table, path: Path) -> None:

@@ -38,6 +38,7 @@ class Settings:
         shard_rows: Images in a shard at most.
         threads: Threads of a model on a CPU, which share sums out and so decide on last digits;
             0 for as many as the engine would use.
+        spreadsheet_safe: In CSV, texts that a spreadsheet would calculate begin with an apostrophe.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Settings:
     batch: int = 32
     shard_rows: int = 4096
     threads: int = 0
+    spreadsheet_safe: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -58,6 +60,8 @@ class Settings:
             raise UsageError(f"'{self.scores}' are no scores; use all, none, top5 or the like.")
         check_counts({"batch": (self.batch, 1), "shard-rows": (self.shard_rows, 1)})
         check_counts({"threads": (self.threads, 0)})
+        if self.spreadsheet_safe and self.format != "csv":
+            raise UsageError(f"--spreadsheet-safe is about CSV files, not {self.format}.")
 
 
 def check_counts(counts: dict[str, tuple[int, int]]) -> None:
@@ -163,6 +167,8 @@ def fingerprint(settings: Settings, inputs: list[str], more: dict[str, str | Non
     for name in inputs:
         digest.update(f"{Path(name).absolute()}\0".encode())
     asked = asdict(settings) | {"model": ""} | more
+    if not settings.spreadsheet_safe:  # predictions that were begun before there was such a thing
+        del asked["spreadsheet_safe"]
     digest.update(json.dumps(asked, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 

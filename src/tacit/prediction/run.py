@@ -188,7 +188,9 @@ def _predict(plan: Plan, shards: list[Shard], work: Work, watch: Watch) -> None:
     total, done = sum(shard.rows for shard in shards), 0
     by_number = {shard.number: shard for shard in shards}
     for number, table in _engine(plan, shards, work):
-        write_part(table, plan.part(by_number.pop(number)), plan.settings.format)
+        settings = plan.settings
+        part = plan.part(by_number.pop(number))
+        write_part(table, part, settings.format, settings.spreadsheet_safe)
         done += table.num_rows
         watch(done, total)
     if by_number:

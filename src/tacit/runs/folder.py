@@ -18,6 +18,7 @@ from tacit.config import Config
 from tacit.errors import DataError, UsageError
 from tacit.files import write_text
 from tacit.locks import hold_lock
+from tacit.names import split_lines
 from tacit.registry import full_name, require_trust
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Run:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> DataError:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         return DataError(f"{self.record_file} does not hold the configuration of a run: {reason}.")
 
     @property
@@ -290,7 +291,7 @@ class Log:
         """Return all records."""
         if not self.path.exists():
             return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in split_lines(self.path.read_text(encoding="utf-8"))]
 
     def keep(self, epochs: int) -> None:
         """Drop records beyond a number of finished epochs: training goes on from there."""

@@ -59,7 +59,8 @@ def score(
     Args:
         images: For instance the training split, ``load_splits(...).train``.
         teacher: Called with a list of images and their known positives, (n, C) bool; returns
-            scores, (n, C), as a tensor or an array.
+            scores, (n, C), as a tensor or an array. The scores then belong to these labels and are
+            read with no others, unless it has an attribute ``uses_known`` that is False.
         file: Where the scores will be, with the names of images and classes.
         batch: Images per call.
         about: Says which teacher this is; what another one left unfinished is thrown away.
@@ -85,7 +86,8 @@ def score(
             write_atomically(stored[-1], writing(partial(_save, scores)))
         watch(rows.stop, total)
     whole = np.concatenate([np.load(path) for path in stored])
-    save_scores(file, images.images, whole, images.classes)
+    mark = images.fingerprint() if getattr(teacher, "uses_known", True) else ""
+    save_scores(file, images.images, whole, images.classes, mark)
     shutil.rmtree(parts)
     return whole
 

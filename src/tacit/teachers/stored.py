@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tacit.errors import DataError, UsageError
 from tacit.files import write_atomically
+from tacit.labels import fingerprint as fingerprint_of
 from tacit.teachers.shares import compute_class_shares
 from tacit.types import Annotations
 
@@ -23,6 +24,7 @@ def save_scores(
     names: Sequence[str],
     scores: Tensor | NDArray[Any],
     classes: Sequence[str] = (),
+    fingerprint: str = "",
 ) -> None:
     """Store scores with the names of their images, and of their classes if they are given.
 
@@ -31,6 +33,8 @@ def save_scores(
         names: N names of images, each once.
         scores: (N, C), a tensor or an array.
         classes: C names of columns, which are then compared with those of the data.
+        fingerprint: That of the data, `Source.fingerprint`, if the scores depend on its labels;
+            they are then read with these labels alone.
     """
     values = to_array(scores)
     if values.ndim != 2:
@@ -43,6 +47,8 @@ def save_scores(
     stored: dict[str, NDArray[Any]] = {"names": np.array(names), "scores": values}
     if classes:
         stored["classes"] = np.array(classes)
+    if fingerprint:
+        stored["fingerprint"] = np.array(fingerprint)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, writing(lambda file: np.savez(file, allow_pickle=False, **stored)))
 
@@ -68,8 +74,8 @@ def read_scores(file: Path, annotations: Annotations) -> Tensor:
     """Read the scores of the training images, in their order.
 
     A ``.npz`` file holds ``names`` and either ``scores`` (N, C) or embeddings, ``images`` (N, D)
-    and ``texts`` (C, D); and ``classes``, perhaps, which must then be those of the data. A
-    ``.npy`` file holds one row per training image and nothing else.
+    and ``texts`` (C, D); and perhaps ``classes`` and a ``fingerprint``, which must then be those of
+    the data. A ``.npy`` file holds one row per training image and nothing else.
     """
     if not file.is_file():
         raise DataError(
@@ -107,6 +113,8 @@ def _scores(arrays: dict[str, NDArray[Any]], annotations: Annotations, file: Pat
                 f"embeddings of {tables['texts'].shape[1]}; they must come from one pair of towers."
             )
     first = next(iter(tables.values()))
+    if "fingerprint" in arrays:
+        _check_fingerprint(str(arrays["fingerprint"]), annotations, file)
     kept = _rows(arrays["names"], len(first), annotations, file)
     return first[kept] if "scores" in tables else compute_class_shares(first[kept], tables["texts"])
 
@@ -133,6 +141,17 @@ def _check_classes(found: list[str], classes: Sequence[str], file: Path) -> None
     raise DataError(
         f"{file} scores {len(found)} classes that are not the {len(classes)} of the data: {said}."
     )
+
+
+def _check_fingerprint(found: str, annotations: Annotations, file: Path) -> None:
+    """Refuse scores that were made with a look at other known labels than these."""
+    here = fingerprint_of(annotations.classes, annotations.images, annotations.known)
+    if found != here:
+        raise DataError(
+            f"{file} was made from other images or other known labels: the fingerprint of its data "
+            f"is {found}, and that of these is {here}. Its teacher looked at the known labels, so "
+            f"write the scores again with the same data settings (data.draw_seed and the like)."
+        )
 
 
 def _rows(names: NDArray[Any], rows: int, annotations: Annotations, file: Path) -> NDArray[np.intp]:

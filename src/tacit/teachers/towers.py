@@ -54,7 +54,7 @@ def open_clip_towers(
         model, _, prepare = open_clip.create_model_and_transforms(name, pretrained=weights)
         tokens = open_clip.get_tokenizer(name)(list(prompts))
     except (RuntimeError, OSError, ValueError, AssertionError, KeyError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
         raise UsageError(
             f"open_clip gives no model '{name}' with the weights '{weights}': {reason}. "
             f"open_clip.list_pretrained() names what it knows."
@@ -91,6 +91,7 @@ class TowerTeacher:
             raise UsageError(f"The grid of crops has 0 or more along a side, not {grid}.")
         self.tower, self.texts, self.prepare = tower, texts, prepare
         self.temperature, self.grid, self.enough = temperature, grid, enough
+        self.uses_known = grid > 0
 
     def __call__(self, images: list[Any], known: Tensor) -> Tensor:
         """Return the shares of some images, (n, C)."""

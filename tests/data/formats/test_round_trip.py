@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from benchmark_copies import touch_image
 from tacit.data.formats import FORMATS, is_writable, read_listing, write_listing
 from tacit.data.listing import Boxes, Listing
+from tacit.data.prepared import read_prepared, write_observed, write_prepared
 from tacit.errors import DataError, TacitError, UsageError
 from tacit.labels import SparseLabels
 
 SETTINGS = settings(max_examples=80, derandomize=True, deadline=None, database=None)
 ODD = ["a,b", 'say "so"', "two\nlines", "a;b", "a|b", "[a]", " spaced ", "été", "日本", "#", "'"]
 ODD += ["1", "0", "null", "NA", "", "true", "2024-05-01", "2024-05-01 10:00:00", "{", "\\", "=1+1"]
+ODD += ["a\u2028b", "a\u2029b", "a\x85b", "a\x0bb", "a\x0cb", "a\x1cb", "a\x1db", "a\x1eb", "a\rb"]
 ODD += ["\u2028", "\x1f", "e\u0301", "😀", "C:", "..", "labels", "split", "a\tb", "\r"]
 NAMES = st.sampled_from(ODD) | st.text(
     st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=6
@@ -99,6 +101,20 @@ def test_a_table_of_lists(suffix: str, listing: Listing) -> None:
 def test_a_table_with_a_column_for_each_class(listing: Listing) -> None:
     with folder() as here:
         write_and_read(listing, here / "it.csv", "table", {"layout": "columns"})
+
+
+@SETTINGS
+@given(listing=listings())
+def test_a_prepared_set_and_a_draw_of_it(listing: Listing) -> None:
+    with folder() as here:
+        try:
+            write_prepared(here / "it", listing, {})
+        except DataError:
+            assert not (here / "it").exists()
+            return
+        assert_same(read_prepared(here / "it"), listing)
+        write_observed(here / "it", "draw", listing, {})
+        assert_same(read_prepared(here / "it", observed="draw"), listing)
 
 
 @SETTINGS

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from benchmark_copies import touch_image
+from tacit.benchmarks.nuswide import CLASSES as NUSWIDE
+from tacit.benchmarks.voc2012 import CLASSES as VOC
 from tacit.data.formats import read_listing
 from tacit.data.formats.table.read import read
 from tacit.data.listing import Listing
@@ -35,7 +37,6 @@ def shown(listing: Listing) -> list[list[str]]:
         (['"[""b"", ""a,x""]"', "[]"], [["a,x", "b"], []]),
         (["b;a;", " c "], [["a", "b"], ["c"]]),
         (["a b", "c"], [["a b"], ["c"]]),
-        (["a,b;c".join('""'), "d"], [["a,b", "c"], ["d"]]),
     ],
 )
 def test_labels_stand_in_one_column_with_any_separator(
@@ -43,6 +44,65 @@ def test_labels_stand_in_one_column_with_any_separator(
 ) -> None:
     lines = [f"{row}.jpg,{cell}" for row, cell in enumerate(cells)]
     assert shown(csv(tmp_path, "\n".join(["file,labels", *lines]))) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "one", "other"),
+    [(["a;b", "a|c"], ";", "|"), (["a,b;c", "d"], ";", ","), (["a|b", "c,d"], "|", ",")],
+)
+def test_two_separators_in_one_column_are_asked_about(
+    cells: list[str], one: str, other: str, tmp_path: Path
+) -> None:
+    text = "\n".join(["file,labels", *(f'{row}.jpg,"{cell}"' for row, cell in enumerate(cells))])
+    with pytest.raises(DataError, match="may be read in two ways") as refused:
+        csv(tmp_path, text)
+    assert f"separator = {one!r}" in str(refused.value)
+    assert f"separator = {other!r}" in str(refused.value)
+    for sign in (one, other):
+        read = csv(tmp_path, text, separator=sign)
+        assert shown(read) == [sorted(cell.split(sign)) for cell in cells]
+
+
+def test_what_was_understood_is_said(tmp_path: Path) -> None:
+    notes = csv(tmp_path, "file,labels,city\n1.jpg,a|b,Rome\n2.jpg,b,Oslo\n").notes
+    assert "'|' stands between labels in the column 'labels'" in notes
+    assert "left out 1 columns: city" in notes
+    notes = csv(tmp_path, "file,cat,dog\n1.jpg,1,0\n2.jpg,,1\n").notes
+    assert "read 2 columns as classes: cat, dog" in notes
+
+
+@pytest.mark.parametrize("name", ["count", "ID", "Verified", "width", "image_id", "iscrowd"])
+def test_a_column_that_is_called_like_no_class_is_asked_about(name: str, tmp_path: Path) -> None:
+    text = f"file,cat,dog,{name}\n1.jpg,1,0,1\n2.jpg,0,1,0\n"
+    with pytest.raises(DataError, match=rf"other_columns = \['{name}'\].*classes = \['cat', "):
+        csv(tmp_path, text)
+    left = csv(tmp_path, text, other_columns=[name])
+    assert left.classes == ("cat", "dog")
+    assert f"left out 1 columns: {name}" in left.notes
+    assert csv(tmp_path, text, classes=["cat", "dog", name]).classes == ("cat", "dog", name)
+    assert csv(tmp_path, text, classes=["dog", "cat"]).classes == ("dog", "cat")
+
+
+def test_numbers_of_things_are_asked_about(tmp_path: Path) -> None:
+    """Of three classes that were counted, two happened to be there once at most."""
+    text = "file,cat,dog,fox,year\n1.jpg,1,0,2,1999\n2.jpg,0,1,0,2024\n"
+    with pytest.raises(DataError, match=r"'fox' is in doubt.*holds 0 and whole numbers above 1"):
+        csv(tmp_path, text)
+    assert csv(tmp_path, text, other_columns=["fox"]).classes == ("cat", "dog")
+    with pytest.raises(UsageError, match="no column 'wolf'; see other_columns"):
+        csv(tmp_path, text, other_columns=["wolf"])
+
+
+def test_names_of_the_usual_classes_are_in_no_doubt(tmp_path: Path) -> None:
+    for names in (VOC, NUSWIDE):
+        text = f"file,{','.join(names)}\n1.jpg{',1' * len(names)}\n"
+        assert csv(tmp_path, text).classes == tuple(names)
+
+
+def test_beside_a_column_of_labels_other_columns_are_left_out(tmp_path: Path) -> None:
+    listing = csv(tmp_path, "file,labels,count,checked\n1.jpg,a,0,1\n2.jpg,b,1,1\n")
+    assert listing.classes == ("a", "b")
+    assert any("left out 2 columns: count, checked" in note for note in listing.notes)
 
 
 @pytest.mark.parametrize("column", ["file", "Image", "FILENAME", "file_name", "path", "image_id"])

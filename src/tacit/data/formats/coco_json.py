@@ -19,8 +19,8 @@ from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.json_files import entries, field, numbers, read_json, read_outline
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.formats.shared.writing import (
-    check_file_name,
     describe_left_out,
+    file_name,
     refuse_existing,
     refuse_odd_names,
     require_positives_alone,
@@ -156,7 +156,7 @@ def write(listing: Listing, path: Path) -> list[str]:
     with writing_folder(path) as folder:
         (folder / "annotations").mkdir()
         for split, rows in zip(listing.split_names(), listing.rows_by_split(), strict=True):
-            target = folder / "annotations" / f"{PREFIX}{check_file_name(split)}.json"
+            target = folder / "annotations" / f"{PREFIX}{file_name(split)}.json"
             if find_split_name(split) != split:
                 raise DataError(
                     f"The split '{split}' would be read as '{find_split_name(split)}'; rename it."

@@ -16,8 +16,8 @@ from tacit.data.formats.shared.objects import Objects
 from tacit.data.formats.shared.writing import (
     Transfer,
     bring_image,
-    check_file_name,
     describe_left_out,
+    file_name,
     name_rows,
     require_positives_alone,
     write_classes,
@@ -132,9 +132,7 @@ def write(listing: Listing, path: Path, *, transfer: Transfer = "link") -> list[
     with writing_folder(path) as folder:
         named = enumerate(name_rows(listing.labels, listing.classes, 1))
         for row, names in named:
-            below_split = (
-                folder / check_file_name(listing.splits[row]) if listing.splits else folder
-            )
+            below_split = folder / file_name(listing.splits[row]) if listing.splits else folder
             below = _below_class(listing, row, names)
             for name in names:
                 bring_image(listing, row, below_split / name / below, transfer)

@@ -1,7 +1,7 @@
 """Hugging Face's imagefolder: images with metadata.csv, .jsonl or .parquet beside them.
 
 Folders called train, test and the like are splits. The columns are those of a table, with the
-images in ``check_file_name``.
+images in ``file_name``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tacit.data.formats.shared.folders import list_folders
 from tacit.data.formats.shared.writing import (
     Transfer,
     bring_image,
-    check_file_name,
     describe_left_out,
+    file_name,
     refuse_odd_names,
     write_classes,
     writing_folder,
@@ -55,6 +55,7 @@ def read(
     label_column: str | None = None,
     negative_column: str | None = None,
     classes: Sequence[str] | None = None,
+    other_columns: Sequence[str] = (),
     separator: str | None = None,
     negative_value: int | None = None,
 ) -> Listing:
@@ -68,6 +69,7 @@ def read(
         label_column: Column of labels, as for tables.
         negative_column: Column of classes that are known to be absent.
         classes: Class names in order, or the columns to read as classes.
+        other_columns: Columns that are none of a class, whatever they hold.
         separator: What stands between labels in text.
         negative_value: The number that means absent in columns of classes: 0 or -1.
     """
@@ -77,7 +79,7 @@ def read(
     if not files:
         raise DataError(f"{path} has no {', '.join(FILES)}, in itself or in folders of splits.")
     columns = {"image": COLUMN, "label": label_column, "negative": negative_column, "split": None}
-    told = TableOptions(columns, classes, separator, negative_value)
+    told = TableOptions(columns, classes, separator, negative_value, other_columns)
     tables = [_read_file(file, path, told.words()) for file in files]
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
@@ -121,7 +123,7 @@ def write(listing: Listing, path: Path, *, transfer: Transfer = "link") -> list[
         for split, rows in names:
             if split and not is_split_name(split):
                 raise DataError(f"The split '{split}' would not be read as a split; call it train.")
-            inside = folder / check_file_name(split) if split else folder
+            inside = folder / file_name(split) if split else folder
             inside.mkdir(exist_ok=True)
             below = [listing.images[row].removeprefix(f"{split}/") for row in rows]
             for row, image in zip(rows, below, strict=True):

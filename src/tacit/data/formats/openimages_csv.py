@@ -7,6 +7,7 @@ unknown.
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +20,8 @@ from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, find_folder
 from tacit.data.formats.shared.json_files import read_text
 from tacit.data.formats.shared.writing import (
-    check_file_name,
-    choose_quoting,
     describe_left_out,
+    file_name,
     name_rows,
     refuse_existing,
     refuse_odd_names,
@@ -33,6 +33,7 @@ from tacit.data.listing import Absent, Listing
 from tacit.data.split_names import is_split_name
 from tacit.errors import DataError
 from tacit.files import write_atomically
+from tacit.names import csv_writer
 
 COLUMNS = ("ImageID", "LabelName", "Confidence")
 HEADER = ("ImageID", "Source", "LabelName", "Confidence")
@@ -108,7 +109,7 @@ def _read_descriptions(folder: Path) -> dict[str, str]:
     called: dict[str, str] = {}
     for file in sorted(folder.glob(NAMES)):
         try:
-            for row in csv.reader(read_text(file).splitlines(keepends=True)):
+            for row in csv.reader(io.StringIO(read_text(file))):
                 if len(row) > 1 and row[:2] != ["LabelName", "DisplayName"]:
                     called[row[0]] = row[1].strip() or row[0]
         except csv.Error as error:
@@ -182,7 +183,7 @@ def write(listing: Listing, path: Path) -> list[str]:
                 listing.classes,
                 listing.labels.take(rows),
             )
-            _write(folder / f"{check_file_name(split)}{ENDING}.csv", some, suffix)
+            _write(folder / f"{file_name(split)}{ENDING}.csv", some, suffix)
         notes += write_classes(folder, listing, (1, -1))
     return notes
 
@@ -190,10 +191,10 @@ def write(listing: Listing, path: Path) -> list[str]:
 def _write(path: Path, listing: Listing, suffix: str) -> None:
     labels, classes = listing.labels, listing.classes
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=choose_quoting(listing), lineterminator="\n")
-        writer.writerow(HEADER)
+        write_row = csv_writer(file)
+        write_row(HEADER)
         present, absent = (name_rows(labels, classes, state) for state in (1, -1))
         for image, there, not_there in zip(listing.images, present, absent, strict=True):
             for confidence, names in ((1, there), (0, not_there)):
                 for name in names:
-                    writer.writerow((image.removesuffix(suffix), "verification", name, confidence))
+                    write_row((image.removesuffix(suffix), "verification", name, confidence))

@@ -12,12 +12,13 @@ from typing import Literal
 
 from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
-from tacit.data.formats.shared.json_files import numbers, read_lines
+from tacit.data.formats.shared.json_files import numbers
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.formats.shared.xml_files import walk
 from tacit.data.listing import Absent, Listing
 from tacit.data.split_names import is_split_name
 from tacit.errors import DataError, UsageError
+from tacit.names import read_lines
 
 FOLDER, SETS = "Annotations", Path("ImageSets", "Main")
 EDGES = ("xmin", "ymin", "xmax", "ymax")

@@ -17,11 +17,12 @@ import yaml
 from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble
 from tacit.data.formats.shared.folders import list_image_files
-from tacit.data.formats.shared.json_files import numbers, read_head, read_lines, read_text
+from tacit.data.formats.shared.json_files import numbers, read_head, read_text
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.listing import Absent, Listing
 from tacit.data.split_names import is_split_name
 from tacit.errors import DataError
+from tacit.names import read_lines
 
 FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 IMAGES, LABELS, CLASSES = "images", "labels", "classes.txt"

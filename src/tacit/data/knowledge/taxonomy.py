@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tacit.errors import DataError, nearest_name
+from tacit.names import split_lines
 
 EXCLUSIVE = "exclusive"
 
@@ -85,7 +86,7 @@ def _strange(path: Path, strange: Sequence[str], classes: Sequence[str]) -> str:
 def _from_lines(path: Path, text: str) -> tuple[dict[str, list[str]], list[list[str]]]:
     parents: dict[str, list[str]] = {}
     exclusive = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(split_lines(text), 1):
         line = line.partition("#")[0].strip()
         if not line:
             continue

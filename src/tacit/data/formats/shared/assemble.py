@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.data.formats.shared.json_files import read_lines
 from tacit.data.listing import Absent, Boxes, Listing, leaves_the_root
 from tacit.errors import DataError, nearest_name
 from tacit.labels import Absence, SparseLabels
+from tacit.names import check_names, read_lines
 
 if TYPE_CHECKING:
     from tacit.data.formats.table.name_lists import NamedCells
@@ -136,21 +136,8 @@ def _check_names(where: str, classes: Sequence[str], images: Sequence[str]) -> N
     """Refuse what no file and no line of text can be called."""
     if not images:
         raise DataError(f"{where} lists no images.")
-    for what, names in (("class", classes), ("image", images)):
-        joined = "\n".join(names)
-        blank = sum(not name.strip() for name in names)
-        if blank:
-            raise DataError(f"{where}: the name of {blank} {what} entries is empty.")
-        if "\0" in joined or not joined.isascii() and not _is_text(joined):
-            raise DataError(f"{where} has names ({what}) with characters that no text has.")
-
-
-def _is_text(joined: str) -> bool:
-    try:
-        joined.encode()
-    except UnicodeEncodeError:  # half of a pair of surrogates
-        return False
-    return True
+    check_names(where, "class", classes)
+    check_names(where, "image", images)
 
 
 def _assign_splits(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tacit.errors import DataError
+from tacit.files import read_text as read_text
 
 HEAD, BLOCK = 1 << 18, 1 << 22
 DEEPEST = 200
@@ -30,21 +31,6 @@ class Outline(NamedTuple):
     kind: str  # "object" or "list"
     keys: frozenset[str]  # of the object, or of the objects in the list
     whole: bool
-
-
-def read_text(path: Path) -> str:
-    """Read a text file, or say why not."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def read_lines(path: Path) -> list[str]:
-    """Read the lines of a text file that hold anything."""
-    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
 def read_head(path: Path) -> tuple[str, bool]:

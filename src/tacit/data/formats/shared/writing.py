@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from tacit.data.listing import Listing, image_path
 from tacit.errors import DataError, UsageError
 from tacit.files import write_text
 from tacit.labels import SparseLabels
+from tacit.names import check_file_name, check_names, join_lines
 
 Transfer = Literal["link", "copy"]
 CLASSES = "classes.txt"
@@ -32,7 +32,14 @@ def refuse_existing(path: Path) -> None:
 
 
 def refuse_odd_names(listing: Listing) -> None:
-    """Refuse names of images that would be read as other ones."""
+    """Refuse names that would be read as other ones, and images that would be read as one."""
+    check_names(f"'{listing.name}'", "class", listing.classes)
+    check_names(f"'{listing.name}'", "image", listing.images)
+    again = len(listing) - len(set(listing.images))
+    if again:
+        raise DataError(
+            f"'{listing.name}' has {again} images that are named again; name each once."
+        )
     odd = [name for name in listing.images if "\\" in name or name.startswith("./") or "\0" in name]
     if odd:
         raise DataError(
@@ -90,21 +97,12 @@ def write_classes(folder: Path, listing: Listing, states: Sequence[int]) -> list
         if (folder / CLASSES).exists():
             raise UsageError(f"{folder / CLASSES} lists classes of other labels; move it away.")
         return []
-    unfit = [name for name in listing.classes if name != name.strip() or len(name.splitlines()) > 1]
-    if unfit:
-        raise DataError(f"The class name {unfit[0]!r} cannot stand on a line; rename it.")
-    text = "".join(f"{name}\n" for name in listing.classes)
+    text = join_lines(listing.classes)
     target = folder / CLASSES
     if target.exists() and target.read_text(encoding="utf-8") != text:
         raise UsageError(f"{target} lists classes of other labels; choose another folder.")
     write_text(target, text)
     return [f"{CLASSES} beside it lists the classes in their order"]
-
-
-def choose_quoting(listing: Listing) -> Literal[0, 1]:
-    """Return what to put in quotes in CSV: the csv module forgets about carriage returns."""
-    names = (*listing.classes, *listing.images, *listing.split_names())
-    return csv.QUOTE_ALL if any("\r" in name for name in names) else csv.QUOTE_MINIMAL
 
 
 @contextmanager
@@ -137,8 +135,6 @@ def bring_image(listing: Listing, row: int, target: Path, transfer: Transfer) ->
         shutil.copyfile(source, target)
 
 
-def check_file_name(split: str) -> str:
+def file_name(split: str) -> str:
     """Return a split's name if a file or folder can be called like it."""
-    if not split or split.startswith(".") or any(sign in split for sign in '/\\\0\n\r:*?"<>|'):
-        raise DataError(f"The split {split!r} cannot be the name of a file; rename it.")
-    return split
+    return check_file_name("part", split)

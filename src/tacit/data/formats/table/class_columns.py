@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,20 @@ MEANINGS = {"1": 1, "0": 0, "-1": -1}
 MEANINGS |= dict.fromkeys(("true", "yes", "t", "y"), 1)
 MEANINGS |= dict.fromkeys(("false", "no", "f", "n"), 0)
 BLANK = 2
+# Columns that say something about an image or a row, and hardly ever what an image shows. Not
+# "train", which many images show.
+OTHERS = frozenset(
+    (
+        *("id", "index", "idx", "row", "number", "no", "num", "count", "counts", "total", "sum"),
+        *("size", "bytes", "width", "height", "depth", "channels", "area", "ratio", "order"),
+        *("rank", "page", "version", "score", "weight", "quality", "confidence"),
+        *("year", "month", "day", "hour", "date", "time", "timestamp", "lat", "latitude", "lon"),
+        *("longitude", "fold", "group", "cluster", "batch", "seed", "status", "state", "valid"),
+        *("is_valid", "verified", "checked", "reviewed", "done", "skip", "skipped", "ignore"),
+        *("iscrowd", "difficult", "truncated", "occluded", "test", "val", "validation"),
+        *("is_train", "is_test", "is_val"),
+    )
+)
 
 
 def find_class_columns(
@@ -27,6 +41,50 @@ def find_class_columns(
     found = [name for name in names if is_class_column(table[name])]
     # Columns without a single entry are classes only in the company of others.
     return found if sum(table[name].null_count < len(table) for name in found) > 1 else []
+
+
+def refuse_doubtful(
+    table: pa.Table, hot: Sequence[str], rest: Sequence[str], usual: Collection[str], where: str
+) -> None:
+    """Refuse to guess whether a column is one of a class: its name or its numbers contradict it.
+
+    Args:
+        table: The table.
+        hot: Columns that hold nothing but labels.
+        rest: All columns whose meaning nobody has said.
+        usual: Further names of columns that are none of a class.
+        where: What the table is called.
+    """
+    doubtful = {
+        name: "holds labels as the classes' columns do, and is called like something else"
+        for name in hot
+        if name.strip().lower() in OTHERS or name.strip().lower() in usual
+    }
+    doubtful |= {
+        name: "counts something: it holds 0 and whole numbers above 1"
+        for name in rest
+        if name not in hot and name.strip().lower() not in OTHERS and _counts(table[name])
+    }
+    if doubtful:
+        name, why = next(iter(doubtful.items()))
+        more = f", and so are {len(doubtful) - 1} more" if len(doubtful) > 1 else ""
+        raise DataError(
+            f"{where}: the column '{name}' is in doubt{more}. It stands beside columns of classes "
+            f"and {why}. Say that it is no class, other_columns = ['{name}'], or list the columns "
+            f"that are classes: classes = ['{_sample(hot, doubtful)}', ...]."
+        )
+
+
+def _sample(hot: Sequence[str], doubtful: Collection[str]) -> str:
+    return next((name for name in hot if name not in doubtful), next(iter(doubtful)))
+
+
+def _counts(column: pa.ChunkedArray) -> bool:
+    """Whether a column may say how often a class is there."""
+    if not pa.types.is_integer(column.type):
+        return False
+    least, most = pc.min_max(column).as_py().values()
+    return bool(least == 0 and most > 1)
 
 
 def is_class_column(column: pa.ChunkedArray) -> bool:

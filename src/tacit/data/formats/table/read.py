@@ -18,15 +18,19 @@ import pyarrow as pa
 from tacit.data.formats import KIND, Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.writing import (
-    choose_quoting,
     describe_left_out,
     refuse_existing,
     refuse_odd_names,
     write_classes,
 )
-from tacit.data.formats.table.class_columns import add_columns, find_class_columns
+from tacit.data.formats.table.class_columns import (
+    OTHERS,
+    add_columns,
+    find_class_columns,
+    refuse_doubtful,
+)
 from tacit.data.formats.table.files import SUFFIXES, read_table, to_table
-from tacit.data.formats.table.name_lists import read_named_cells
+from tacit.data.formats.table.name_lists import NamedCells, read_named_cells
 from tacit.data.formats.table.write import (
     choose_join,
     list_column_rows,
@@ -66,6 +70,7 @@ def read(
     negative_column: str | None = None,
     split_column: str | None = None,
     classes: Sequence[str] | None = None,
+    other_columns: Sequence[str] = (),
     separator: str | None = None,
     negative_value: int | None = None,
 ) -> Listing:
@@ -81,13 +86,14 @@ def read(
         negative_column: Column of classes that are known to be absent, in the same way.
         split_column: Column that says train, test and the like.
         classes: Class names in order, or the columns to read as classes.
+        other_columns: Columns that are none of a class, whatever they hold.
         separator: What stands between labels in text.
         negative_value: The number that means absent in columns of classes: 0 or -1.
     """
     in_file = isinstance(path, str | Path)
     columns = {"image": image_column, "label": label_column}
     columns |= {"negative": negative_column, "split": split_column}
-    told = TableOptions(columns, classes, separator, negative_value)
+    told = TableOptions(columns, classes, separator, negative_value, other_columns)
     table = read_table(Path(path), told.words()) if in_file else to_table(path)
     root = Path(path).parent if in_file else None
     where = str(path) if in_file else "the table"
@@ -103,6 +109,7 @@ class TableOptions:
     classes: Sequence[str] | None = None
     separator: str | None = None
     negative_value: int | None = None
+    other_columns: Sequence[str] = ()
 
     def words(self) -> frozenset[str]:
         """Return the lower-case names of columns that hold words, whatever they look like."""
@@ -124,9 +131,7 @@ def read_rows(
     found = _Columns(table.column_names, where).find_all(told.columns)
     for kind, state in (("label", 1), ("negative", -1)):
         if kind in found:
-            cells.add_named(
-                read_named_cells(table[found[kind]], found[kind], told.separator), state
-            )
+            cells.add_named(_read_names(cells, table, found[kind], told.separator), state)
     rest = [column for column in table.column_names if column not in found.values()]
     hot = _read_class_columns(cells, table, rest, told, "label" in found)
     return assemble(
@@ -155,7 +160,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
     refuse_existing(path)
     refuse_odd_names(listing)
     notes = describe_left_out(listing)
-    how = ("\t" if suffix == ".tsv" else ",", choose_quoting(listing))
+    delimiter = "\t" if suffix == ".tsv" else ","
     absent, unknown = listing.labels.count(-1), listing.labels.count(0)
     if layout == "columns":
         if kind != "csv":
@@ -164,7 +169,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
         if absent and not unknown:
             notes.append("no cell is blank: read it with absent = negative")
         rows = list_column_rows(listing)
-        write_atomically(path, lambda file: write_csv(file, rows, how, str))
+        write_atomically(path, lambda file: write_csv(file, rows, delimiter, str))
         return notes
     negatives = says_negatives(listing)
     if absent and not negatives:
@@ -173,7 +178,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
     rows = list_rows(listing, negatives)
     if kind == "csv":
         join = choose_join(listing.classes)
-        write_atomically(path, lambda file: write_csv(file, rows, how, join))
+        write_atomically(path, lambda file: write_csv(file, rows, delimiter, join))
     elif kind == "jsonl":
         write_atomically(path, lambda file: write_jsonl(file, rows))
     else:
@@ -182,13 +187,20 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
 
 
 def _refuse_as_columns(listing: Listing) -> None:
-    reserved = {*LABELS, *NEGATIVES, *SPLIT, "image"}
+    reserved = WORDS | OTHERS
     taken = [name for name in listing.classes if name.strip().lower() in reserved]
     if taken:
         raise DataError(f"The class '{taken[0]}' is called like another column; write lists.")
     used = np.count_nonzero(listing.labels.per_class(1) + listing.labels.per_class(-1))
     if used < 2:
         raise DataError(f"Columns are known as classes if two of them say something, not {used}.")
+
+
+def _read_names(cells: Cells, table: pa.Table, column: str, separator: str | None) -> NamedCells:
+    named = read_named_cells(table[column], column, separator)
+    if named.separator is not None:
+        cells.notes.append(f"'{named.separator}' stands between labels in the column '{column}'")
+    return named
 
 
 def _read_class_columns(
@@ -199,7 +211,11 @@ def _read_class_columns(
     has_labels: bool,
 ) -> list[str]:
     """Read the columns that stand for classes, if there are any, and return their names."""
-    hot = find_class_columns(table, rest, told.classes)
+    strange = [name for name in told.other_columns if name not in table.column_names]
+    if strange:
+        raise UsageError(f"{cells.where} has no column '{strange[0]}'; see other_columns.")
+    free = [name for name in rest if name not in told.other_columns]
+    hot = find_class_columns(table, free, told.classes)
     if not hot and not has_labels:
         raise DataError(
             f"{cells.where} has no labels: no column is called {', '.join(LABELS[:4])} or the "
@@ -209,6 +225,9 @@ def _read_class_columns(
     if not cells.names() <= set(hot):  # something else that happens to hold 1 and 0
         hot = []
     if hot:
+        if told.classes is None:
+            refuse_doubtful(table, hot, free, WORDS, cells.where)
+        cells.notes.append(f"read {len(hot)} columns as classes: {_some(hot)}")
         add_columns(cells, {column: table[column] for column in hot}, told.negative_value)
     left_out = [column for column in rest if column not in hot]
     if left_out:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -15,6 +14,7 @@ from pyarrow import parquet
 from tacit.data.formats.shared.writing import BLOCK, name_rows
 from tacit.data.formats.table.name_lists import SEPARATORS
 from tacit.data.listing import Listing
+from tacit.names import csv_writer
 
 Row = dict[str, Any]
 
@@ -59,25 +59,21 @@ def list_column_rows(listing: Listing) -> Iterator[Row]:
         yield {**first, **blank, **dict.fromkeys(there, "1"), **dict.fromkeys(not_there, "0")}
 
 
-def write_csv(
-    path: Path, rows: Iterator[Row], how: tuple[str, Literal[0, 1]], join: Callable[[Any], str]
-) -> None:
+def write_csv(path: Path, rows: Iterator[Row], delimiter: str, join: Callable[[Any], str]) -> None:
     """Write rows as text.
 
     Args:
         path: The file.
         rows: The rows, all with the same columns.
-        how: What separates the columns, and what is put in quotes.
+        delimiter: What separates the columns.
         join: Makes a text of a list.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=how[0], quoting=how[1], lineterminator="\n")
+        write_row = csv_writer(file, delimiter)
         for number, row in enumerate(rows):
             if not number:
-                writer.writerow(row)
-            writer.writerow(
-                [join(cell) if isinstance(cell, list) else cell for cell in row.values()]
-            )
+                write_row(row)
+            write_row(join(cell) if isinstance(cell, list) else cell for cell in row.values())
 
 
 def choose_join(classes: Sequence[str]) -> Callable[[list[str]], str]:
