@@ -24,7 +24,7 @@ from tacit.registry import full_name, require_trust
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tacit.data.source import Splits
+    from tacit.data.source import Source, Splits
     from tacit.learner import Learner
     from tacit.models.base import Model
 
@@ -146,8 +146,13 @@ class Run:
         learner.load_state_dict(state["learner"])
         return learner.eval()
 
-    def suspects(self) -> pa.Table:
-        """Return the cells that the method suspected, a row for each, with the file's metadata."""
+    def suspects(self, source: Source | None = None) -> pa.Table:
+        """Return the cells that the method suspected, a row for each, with the file's metadata.
+
+        Args:
+            source: The images that were trained on, if somebody has them at hand; those of
+                another run, or with other labels, are refused.
+        """
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -164,7 +169,22 @@ class Run:
         missing = [name for name in SUSPECT_COLUMNS if name not in table.column_names]
         if missing:
             raise DataError(f"{path} has no column '{missing[0]}'; no run has written it.")
+        if source is not None:
+            self._check_source(table, source)
         return table
+
+    def _check_source(self, table: pa.Table, source: Source) -> None:
+        """Refuse to read suspects beside data that they do not belong to."""
+        try:
+            trained = json.loads(table.schema.metadata[b"tacit"])["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self.suspects_file} does not say which data it is about.") from error
+        if trained != source.fingerprint():
+            raise DataError(
+                f"{self.suspects_file} holds suspects of other images or labels than "
+                f"'{source.name}': its data are {trained}, and these are {source.fingerprint()}. "
+                f"Read it with the data of its run."
+            )
 
     def check_same_data(self, splits: Splits) -> None:
         """Refuse to score a run on data that it was not trained beside."""
