@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test test-isa check format bench lock docs clean
 
-demo: .venv/ready  ## see it work on generated pictures: a table, and demo/index.html
+demo: .venv/ready  ## see it work on generated images: a table, and demo/index.html
 	$(BIN)/tacit demo
 
 test: .venv/ready  ## run all tests

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from gpu_turns import CLASSES, Found, Scale, Side, failure, in_turns, paired, rates, settle
 from plain import PlainModel, PlainQuery2Label, PlainStep, our_names
-from step import LATE, LR, pictures
+from step import LATE, LR, images
 from torch import Tensor, nn
 
 from tacit.config import Phase, RunConfig
@@ -29,7 +29,7 @@ from tacit.types import Annotations, Batch
 
 # Of ResNet-50 at 448 px, in GFLOP: forward and backward, and a step of IGNORE.
 ONCE, STEP = 97.3, 227.4
-# Pictures a second that an H200's memory and its arithmetic allow, by the same model.
+# Images a second that an H200's memory and its arithmetic allow, by the same model.
 CEILINGS = {"share of the byte model": 1200.0, "share of the FLOP floor": 3470.0}
 PHASE = Phase(optimiser="adam", lr=LR, weight_decay=0.0, schedule="constant")
 PLAIN = {"cam": PlainModel, "query2label": PlainQuery2Label}
@@ -75,7 +75,7 @@ def our_learning(
 
 def resident(scale: Scale) -> tuple[Tensor, Tensor, Tensor]:
     """Return 8-bit weak and strong views and labels, on the device."""
-    weak, strong, labels = pictures(scale.size, scale.batch)
+    weak, strong, labels = images(scale.size, scale.batch)
     return weak.to(scale.device), strong.to(scale.device), labels.to(scale.device)
 
 
@@ -109,7 +109,7 @@ def our_side(scale: Scale, update: Update, **flags: Any) -> Side:
 
 
 def described(labels: Tensor) -> Annotations:
-    """Describe pictures of 80 classes."""
+    """Describe images of 80 classes."""
     return Annotations(labels, tuple(map(str, range(CLASSES))))
 
 
@@ -129,7 +129,7 @@ def against_plain(
 ) -> Found:
     """Time our steps against plain ones; for the figures alone, in other ways as well."""
     plain = plain_learning(scale, name)
-    known = described(pictures(scale.size, scale.batch)[2])
+    known = described(images(scale.size, scale.batch)[2])
 
     def ours(how: RunConfig) -> Side:
         return our_side(scale, our_learning(scale, how, plain, known, name), **flags)
@@ -214,9 +214,9 @@ def bare_sides(scale: Scale) -> dict[str, Side]:
 
 
 def framework_tax(scale: Scale) -> list[Found]:
-    """G4, in two forms: pictures a second by FLOP, and time against the same passes."""
+    """G4, in two forms: images a second by FLOP, and time against the same passes."""
     plain = plain_learning(scale)
-    labels = pictures(scale.size, scale.batch)[2]
+    labels = images(scale.size, scale.batch)[2]
     ours = our_learning(scale, in_half(scale), plain, described(labels))
     sides = {"ours": our_side(scale, ours), **bare_sides(scale)}
     seconds = in_turns(sides, scale.device, scale.plan)
@@ -271,7 +271,7 @@ def memory(scale: Scale) -> list[Found]:
         return plain_side(scale, step), step.model
 
     def ours() -> tuple[Side, nn.Module]:
-        labels = pictures(scale.size, scale.batch)[2]
+        labels = images(scale.size, scale.batch)[2]
         weights = plain_learning(scale)
         update = our_learning(scale, in_half(scale), weights, described(labels))
         return our_side(scale, update), update.learner

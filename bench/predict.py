@@ -2,7 +2,7 @@
 
     python bench/predict.py [--trunk resnet50] [--size 448] [--batch 4] [--rounds 7] [--json]
 
-A model as it was trained, one picture after the other in memory, against the same model as
+A model as it was trained, one image after the other in memory, against the same model as
 `tacit predict` uses it: batch normalisation folded into convolutions, pixels side by side; in 32
 bits, and in bf16 where the processor computes in it. All run in turns in one process on one thread;
 printed is the median of the ratios of processor time of each round, with the spread. Fails if
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from tacit.devices import autocast
 from tacit.models import build_model
-from tacit.models.folding import fold, hasten
+from tacit.models.folding import fold, prepare_for_inference
 
 ROUNDING = {"folded": 1e-5, "folded bf16": 5e-2}
 CPU = torch.device("cpu")
@@ -63,9 +63,13 @@ def main() -> int:
     trained = worn_model(options.trunk, options.size, options.classes)
     images = torch.randn(options.batch, 3, options.size, options.size)
     beside = images.contiguous(memory_format=torch.channels_last)
-    variants = {"folded": (hasten(fold(trained), CPU, "fp32"), beside, "fp32")}
+    variants = {"folded": (prepare_for_inference(fold(trained), CPU, "fp32"), beside, "fp32")}
     if computes_in_bf16():
-        variants["folded bf16"] = (hasten(fold(trained), CPU, "bf16"), beside, "bf16")
+        variants["folded bf16"] = (
+            prepare_for_inference(fold(trained), CPU, "bf16"),
+            beside,
+            "bf16",
+        )
 
     ratios: dict[str, list[float]] = {name: [] for name in variants}
     apart = dict.fromkeys(variants, 0.0)

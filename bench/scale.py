@@ -3,7 +3,7 @@
     python bench/scale.py [--images 1000,10000,100000,1000000] [--classes 20,300,5000,20000]
 
 The images grow with the fewest classes, and the classes grow with the fewest images. Random
-features stand in for pictures and a linear map for the model, so that what is measured is tacit's
+features stand in for images and a linear map for the model, so that what is measured is tacit's
 own: drawing observed labels and setting a method up, the order of an epoch, training steps, and
 scoring, in processor time. Each case has a process of its own. Fails if a cost grows faster than
 the work, that is like a power of the images, or of the classes, that is well above 1; and if a

@@ -4,7 +4,7 @@
     python bench/step.py --precision bf16 --run compile
     python bench/step.py --exact
 
-Both sides start from the same weights, see the same pictures and run in turns in one process on
+Both sides start from the same weights, see the same images and run in turns in one process on
 one thread; printed is the median of the ratios of processor time of each pair, with the spread.
 `--exact` compares every parameter and buffer after three steps at 64 pixels: as we train, in double
 precision, to a few last digits; and in the usual memory layout, in single precision and against
@@ -50,7 +50,7 @@ ALLOCATOR = "glibc.malloc.mmap_threshold=4294967295:glibc.malloc.trim_threshold=
 Run = Callable[[], Tensor]
 
 
-def pictures(size: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+def images(size: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return 8-bit weak and strong views, and labels with one known positive each."""
     generator = torch.Generator().manual_seed(0)
     weak, strong = torch.randint(0, 256, (2, batch, 3, size, size), generator=generator).byte()
@@ -67,7 +67,7 @@ def plain_side(
     torch.manual_seed(0)
     model = (PooledModel if reworded else PlainModel)(trunk, CLASSES).to(dtype)
     step = (RewordedStep if reworded else PlainStep)(model, CLASSES, LR)
-    weak, strong, labels = pictures(size, batch)
+    weak, strong, labels = images(size, batch)
     normalise: Any = build_model(classes=tuple("ab"), size=size, trunk="tiny").to(dtype).normalise
 
     def run() -> Tensor:
@@ -92,7 +92,7 @@ def our_side(
         state = plain.trunk.state_dict()
         model.trunk.load_state_dict({f"network.{name}": value for name, value in state.items()})
         model.head.load_state_dict(plain.head.state_dict())  # type: ignore[union-attr, operator]
-    weak, strong, labels = pictures(size, batch)
+    weak, strong, labels = images(size, batch)
     method = build_method("ignore", preset="released", warmup_epochs=0)
     method.setup(Annotations(labels, model.classes))
     learner = Learner(model, method).to(dtype).train()

@@ -2,7 +2,7 @@
 
     python bench/tables.py [--images 1000000] [--classes 500] [--out docs/results] [--json]
 
-Each method trains some steps in a process of its own, on random features in place of pictures, with
+Each method trains some steps in a process of its own, on random features in place of images, with
 its table in the host's memory and in a file. Printed are the bytes of state for each cell and the
 most memory that belongs to the process alone, beyond what it takes before `setup`; pages of a
 mapped file are the operating system's to keep or drop, and are not counted. Fails if a table takes
@@ -138,7 +138,7 @@ def write(folder: Path, lines: list[str], images: int, classes: int) -> None:
 
 What methods remember of {images:,} training images with {classes:,} classes, one known positive
 each: `python bench/tables.py --images {images} --classes {classes}`. Random features stand in
-for pictures and a linear map for the model, so that memory is the methods' own. *Memory of its own*
+for images and a linear map for the model, so that memory is the methods' own. *Memory of its own*
 is the most that belongs to the process alone, beyond data and model; pages of a mapped file are not
 counted, since the operating system drops them when others need the room. Seconds are of one run on
 one machine, for orders of magnitude.

@@ -3,7 +3,7 @@
     python examples/plain_loop.py [METHOD]
 
 METHOD is any name that `tacit methods` lists, `ignore` if left out, but for those that need more
-than one positive per picture: `iu` and those with a teacher. The loop asks nothing about it.
+than one positive per image: `iu` and those with a teacher. The loop asks nothing about it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main(name: str) -> None:
     with torch.inference_mode():
         scores = model(read(splits.test)).numpy()
     truth = (splits.test.labels.dense() == 1).astype("int8")
-    print(f"{name}: {mean_average_precision(scores, truth).map:.1f} mAP on the test pictures")
+    print(f"{name}: {mean_average_precision(scores, truth).map:.1f} mAP on the test images")
 
 
 if __name__ == "__main__":

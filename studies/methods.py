@@ -117,16 +117,16 @@ def write(figures: list[dict[str, Any]], names: list[str], folder: Path, seeds: 
     (folder / "methods.md").write_text(
         f"""# All methods on generated scenes
 
-Every method under one budget: the generated scenes, 1,000 training pictures with one known label
+Every method under one budget: the generated scenes, 1,000 training images with one known label
 each, 250 for validation, 1,000 for the test, the tiny trunk from scratch, 15 epochs, batch 32,
 AdamW with one cycle. Hyperparameters are the defaults, which the papers chose for pretrained
 networks on photographs; **nothing is tuned, so this table compares nobody's best**. It shows that
 everything runs, what it costs, and what it takes for a missed label.
 
 Test mAP in percent, mean and standard deviation of {seeds} seeds; the epoch was chosen on
-validation pictures with clean labels. Precision, recall and F1 of the suspects in the last epoch.
+validation images with clean labels. Precision, recall and F1 of the suspects in the last epoch.
 Seconds per epoch on one core of a shared machine, where a factor of two may mean nothing. `bce`,
-`bce_ls` and `iun` are bounds that see labels no method sees; `iu` knows one negative per picture
+`bce_ls` and `iun` are bounds that see labels no method sees; `iu` knows one negative per image
 beside its positive.
 `vlpl` and `aevlp` have a teacher, and so more supervision than all others: since no network
 trained on captions knows these shapes, a small model stands in that saw 480 *other* scenes with

@@ -1,9 +1,9 @@
-"""Whether strong views made on the device teach as well as those made picture by picture.
+"""Whether strong views made on the device teach as well as those made image by image.
 
     python studies/strong_views.py LABELS --weights FILE [--seeds 3] [--epochs 5]
 
-Trains IGNORE on real photographs in two ways that share every other setting: pictures read anew
-every time and changed at their own size, as in the literature; and pictures scaled once and changed
+Trains IGNORE on real photographs in two ways that share every other setting: images read anew
+every time and changed at their own size, as in the literature; and images scaled once and changed
 by batches on the device. LABELS is a table of photographs with full labels, of which one positive
 each is drawn. Printed are the test mAP of every training, their means and standard deviations, and
 the difference to the first way, seed by seed. Fails if the last way is worse than the first by

@@ -21,7 +21,7 @@ class Modular(Protocol):
 
 
 @contextmanager
-def batch_statistics_only(model: Modular) -> Iterator[None]:
+def using_batch_statistics(model: Modular) -> Iterator[None]:
     """Let batch normalisation use the batch at hand without remembering it."""
     layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for layer in layers:
@@ -34,7 +34,7 @@ def batch_statistics_only(model: Modular) -> Iterator[None]:
 
 
 @contextmanager
-def statistics_kept(model: nn.Module) -> Iterator[None]:
+def keeping_statistics(model: nn.Module) -> Iterator[None]:
     """Give batch normalisation its running statistics back afterwards."""
     layers = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     kept = [[buffer.clone() for buffer in layer.buffers()] for layer in layers]

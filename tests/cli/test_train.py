@@ -123,7 +123,7 @@ def test_a_recipe_of_several_is_asked_for_a_method_and_a_model(call: Call) -> No
         (["--set=run.sed=1"], "Unknown key 'run.sed' in the settings; did you mean 'seed'?"),
         (["--set=method.epsilno=1"], "'epsilno'; did you mean 'epsilon'?"),
         (["--set=method.preset=papr", "--method=ignore"], "'papr'; did you mean 'paper'?"),
-        (["--set=phases.freeze=['trunc']"], "no part 'trunc' to freeze"),
+        (["--set=phases.freeze=['trunc']"], "no module 'trunc' to freeze"),
         (["--epochs=0"], "'phases.0.epochs' in the settings is 0"),
         (["--device=gpu"], "'gpu' is no device"),
         (["--set=run.seed"], "'run.seed' is no setting"),
@@ -258,8 +258,8 @@ def make_source(classes: int, images: int) -> Source:
     truth = np.ones((images, classes), dtype=np.int8)
     names = tuple(f"class-{number}" for number in range(classes))
     files = [f"image-{row}" for row in range(images)]
-    picture = Image.new("RGB", (8, 8))
-    return Source("few", names, files, truth, lambda row: picture, truth)
+    image = Image.new("RGB", (8, 8))
+    return Source("few", names, files, truth, lambda row: image, truth)
 
 
 @pytest.mark.parametrize(

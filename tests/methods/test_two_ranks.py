@@ -75,14 +75,14 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
             learner, broadcast_buffers=False, find_unused_parameters=True
         )
     generator = torch.Generator().manual_seed(1)
-    pictures = torch.randn(ROWS, 3, SIDE, SIDE, generator=generator, dtype=torch.float64)
+    images = torch.randn(ROWS, 3, SIDE, SIDE, generator=generator, dtype=torch.float64)
     losses, suspects, gradients = [], [], []
     for epoch in range(1, EPOCHS + 1):
         clock = Clock(epoch, EPOCHS)
         for first in range(0, ROWS, BATCH):
             share = BATCH // world
             rows = torch.arange(first + rank * share, first + (rank + 1) * share)
-            views = {view: pictures[rows] * (1 if view == "weak" else 0.9) for view in
+            views = {view: images[rows] * (1 if view == "weak" else 0.9) for view in
                      learner.method.views}  # fmt: skip
             learner.zero_grad()
             step = wrapped(Batch(rows, labels[rows], views), clock)
@@ -99,7 +99,7 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
 
         def predict() -> Tensor:
             with torch.no_grad():
-                probabilities: Tensor = learner.model(pictures).sigmoid()
+                probabilities: Tensor = learner.model(images).sigmoid()
             return probabilities
 
         learner.method.end_epoch(clock, predict)

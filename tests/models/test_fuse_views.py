@@ -35,8 +35,8 @@ def labels_of(rows: int) -> torch.Tensor:
 
 def batch_of(views: tuple[str, ...], seed: int) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    pictures = torch.randn(len(views), 4, 3, 32, 32, generator=generator, dtype=torch.float64)
-    return Batch(torch.arange(4), labels_of(4), dict(zip(views, pictures, strict=True)))
+    images = torch.randn(len(views), 4, 3, 32, 32, generator=generator, dtype=torch.float64)
+    return Batch(torch.arange(4), labels_of(4), dict(zip(views, images, strict=True)))
 
 
 def descend(learner: Learner, steps: int) -> list[Step]:
@@ -50,7 +50,7 @@ def descend(learner: Learner, steps: int) -> list[Step]:
     return taken
 
 
-# Batch statistics of four pictures make rounding a hundred times larger with every step, in deep
+# Batch statistics of four images make rounding a hundred times larger with every step, in deep
 # networks more than in others.
 @pytest.mark.parametrize(
     ("trunk", "steps"),
@@ -98,12 +98,12 @@ def test_what_is_read_without_a_graph_or_at_rest_is_read_alone() -> None:
     assert torch.equal(fused(batch["weak"]), model(batch["weak"]))
     model.train()
     assert len(fused.views) == 2
-    other = batch["weak"].clone()  # pictures of a method's own making
+    other = batch["weak"].clone()  # images of a method's own making
     fused(other)
     assert len(fused.views) == 2
 
 
-def test_layers_that_look_at_other_pictures_in_their_own_way_are_noticed() -> None:
+def test_layers_that_look_at_other_images_in_their_own_way_are_noticed() -> None:
     model = learner_of("ignore", "tiny").model
     assert can_fuse_views(model)
     norm = next(layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d))

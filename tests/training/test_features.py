@@ -23,7 +23,7 @@ from tacit.runs.folder import Log, Run
 from tacit.training import features as features_module
 from tacit.training import run
 from tacit.training.features import FeatureFeed
-from tacit.training.feeds import PictureFeed
+from tacit.training.feeds import ImageFeed
 from tacit.training.interrupts import Interrupted
 from tacit.training.trainer import Trainer
 from tacit.types import Clock
@@ -54,8 +54,8 @@ def phases(kind: str, *more: dict[str, Any], **changes: Any) -> list[dict[str, A
     return [{**FROZEN, "features": kind, **changes}, *more]
 
 
-def count_pictures(trainer: Trainer) -> list[int]:
-    """Write down how many pictures go through the trunk at a time, from now on."""
+def count_images(trainer: Trainer) -> list[int]:
+    """Write down how many images go through the trunk at a time, from now on."""
     counts: list[int] = []
     trunk: Any = trainer.learner.model.trunk
     trunk.register_forward_pre_hook(lambda _, inputs: counts.append(len(inputs[0])))
@@ -99,11 +99,11 @@ def test_the_outcome_is_that_of_reading_plain_views_again_and_again(
 
 
 @every_kind
-def test_the_trunk_sees_every_picture_once(make_trainer: MakeTrainer, kind: str) -> None:
-    # Its labels are estimated by the method, which scores all training pictures every epoch.
+def test_the_trunk_sees_every_image_once(make_trainer: MakeTrainer, kind: str) -> None:
+    # Its labels are estimated by the method, which scores all training images every epoch.
     method = {"name": "em_apl", "warmup_epochs": 1}
     trainer = make_trainer("run.average=0.9", method=method, phases=phases(kind))
-    counts = count_pictures(trainer)
+    counts = count_images(trainer)
     trainer.fit()
     assert trainer.position.finished_epochs == 3
     assert sum(counts) == 96 + 24
@@ -126,16 +126,16 @@ def test_half_precision_halves_what_is_stored(make_trainer: MakeTrainer) -> None
     assert {stored.dtype for _, stored in trainer.phase.feed.stored} == {torch.bfloat16}
 
 
-def test_the_next_phase_reads_pictures_again_and_moves_the_trunk(
+def test_the_next_phase_reads_images_again_and_moves_the_trunk(
     make_trainer: MakeTrainer,
 ) -> None:
     trainer = make_trainer(
         method={"name": "role", "expected_positives": 2.0},
         phases=phases("pooled", {"epochs": 1, "batch": 32, "lr": 1e-3}, epochs=2),
     )
-    before, counts = states(trainer), count_pictures(trainer)
+    before, counts = states(trainer), count_images(trainer)
     trainer.fit()
-    assert type(trainer.phase.feed) is PictureFeed
+    assert type(trainer.phase.feed) is ImageFeed
     assert sum(counts) == 96 + 24 + 96 + 24  # once for both epochs, then a step each, and scoring
     after = states(trainer)
     assert not torch.equal(before["method.estimates"], after["method.estimates"])
@@ -220,17 +220,17 @@ def test_a_finished_phase_is_not_read_again(
     assert again["result"] == first["result"]
 
 
-def test_an_average_with_a_trunk_of_its_own_reads_pictures(make_trainer: MakeTrainer) -> None:
+def test_an_average_with_a_trunk_of_its_own_reads_images(make_trainer: MakeTrainer) -> None:
     """After a phase that moved the trunk, the average's trunk is still catching up."""
     first = {"epochs": 1, "batch": 16}
     trainer = make_trainer("run.average=0.99", phases=[first, *phases("maps", epochs=1)])
     trainer.fit()
     feed, average = trainer.phase.feed, trainer.average
     assert isinstance(feed, FeatureFeed) and average is not None
-    pictures = PictureFeed(trainer.context)
+    images = ImageFeed(trainer.context)
     for source in (trainer.splits.train, trainer.splits.validation, trainer.splits.test):
         for model in (trainer.learner.model, average.model):
-            found, expected = feed.predict(model, source), pictures.predict(model, source)
+            found, expected = feed.predict(model, source), images.predict(model, source)
             np.testing.assert_allclose(found, expected, atol=1e-5)
     # Which the features could not have given.
     head = feed.predict(trainer.learner.model, trainer.splits.validation)

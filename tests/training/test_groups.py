@@ -165,7 +165,7 @@ def test_the_projection_is_frozen_where_there_is_one() -> None:
     freeze_parameters(learner, Phase(freeze=("projection",)))
     still = {name for name, p in learner.model.named_parameters() if not p.requires_grad}
     assert still and all(name.startswith("projection.") for name in still)
-    with pytest.raises(UsageError, match="no part 'projection' to freeze; it has: trunk, head"):
+    with pytest.raises(UsageError, match="no module 'projection' to freeze; it has: trunk, head"):
         build_optimiser(make_learner("tiny"), Phase(freeze=("projection",)))
 
 
@@ -173,8 +173,8 @@ def test_the_projection_is_frozen_where_there_is_one() -> None:
     ("trunk", "name", "problem"),
     [
         ("resnet18", "trunk.stage5", "no stage 5 .*trunk.stem and trunk.stage1 to trunk.stage4"),
-        ("resnet18", "trunk.stage0", "no part 'trunk.stage0'"),
-        ("resnet18", "", "no part ''"),
+        ("resnet18", "trunk.stage0", "no module 'trunk.stage0'"),
+        ("resnet18", "", "no module ''"),
         ("metaformer", "trunk.stage1", "does not say how deep its layers lie"),
     ],
 )

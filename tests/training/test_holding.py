@@ -1,4 +1,4 @@
-"""Wherever pictures wait to be read, a run learns the same, bit for bit."""
+"""Wherever images wait to be read, a run learns the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Configure = Callable[..., Config]
 Compare = Callable[[Path, Path], None]
 HOLDS = ("memory", "device")
 SCRIPT = Path(__file__).parent / "two_processes.py"
-SMALLER = "model.size=32"  # than the generated pictures, so that they are scaled
+SMALLER = "model.size=32"  # than the generated images, so that they are scaled
 RUNS: dict[str, tuple[str, ...]] = {
     "weak views": ("phases.epochs=2", SMALLER),
-    "plain views of training pictures": ("method.name=em_apl", "method.warmup_epochs=1")
+    "plain views of training images": ("method.name=em_apl", "method.warmup_epochs=1")
     + ("phases.epochs=3",),
     "strong views": ("method.name=ignore", "method.warmup_epochs=1", "data.strong=device")
     + ("phases.epochs=2", SMALLER),
@@ -127,7 +127,7 @@ def test_two_processes_learn_the_same(configure: Configure, tmp_path: Path) -> N
         assert all(torch.equal(state[name], value) for name, value in states[0].items())
 
 
-def test_training_and_validation_pictures_are_held(configure: Configure) -> None:
+def test_training_and_validation_images_are_held(configure: Configure) -> None:
     config = configure(SMALLER, "data.hold=device")
     splits = read_splits(config)
     kept = hold_splits(splits, config, torch.device("cpu"))
@@ -137,7 +137,7 @@ def test_training_and_validation_pictures_are_held(configure: Configure) -> None
     assert kept.train.fingerprint() == splits.train.fingerprint()
 
 
-def test_strong_views_made_picture_by_picture_are_refused(configure: Configure) -> None:
+def test_strong_views_made_image_by_image_are_refused(configure: Configure) -> None:
     config = configure("method.name=ignore", "data.hold=device")
     with pytest.raises(
         UsageError, match="'ignore' reads strong views.*set data.strong = \"device\""
@@ -154,7 +154,7 @@ def test_too_little_memory_is_told_before_anything_is_written(
 ) -> None:
     path = tmp_path / "meminfo"
     monkeypatch.setattr(held_module, "MEMORY", path)
-    needed = 120 * 48 * 48 * 3  # training and validation pictures
+    needed = 120 * 48 * 48 * 3  # training and validation images
     config = configure("data.hold=memory")
     path.write_text(f"MemAvailable: {needed // 1024 - 1} kB\n")
     with pytest.raises(UsageError, match="this machine's memory has 0.0 GiB left"):

@@ -168,7 +168,7 @@ def test_the_next_phase_thaws_what_the_one_before_froze() -> None:
     assert all(p.requires_grad for p in learner.parameters())
 
 
-def test_frozen_parts_are_modules_of_the_model() -> None:
+def test_find_frozen_modules_are_modules_of_the_model() -> None:
     learner = make_learner()
     parts = list_frozen(learner, Phase(freeze=("head", "trunk")))
     assert parts == [learner.model.head, learner.model.trunk]
@@ -176,7 +176,7 @@ def test_frozen_parts_are_modules_of_the_model() -> None:
 
 
 def test_an_unknown_part_is_named_beside_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"no part 'trunc'.*trunk, head"):
+    with pytest.raises(UsageError, match=r"no module 'trunc'.*trunk, head"):
         build_optimiser(make_learner(), Phase(freeze=("trunc",)))
 
 

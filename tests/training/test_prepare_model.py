@@ -31,8 +31,8 @@ CPU = torch.device("cpu")
 def batch() -> Batch:
     generator = torch.Generator().manual_seed(1)
     labels = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0]]).to(torch.int8)
-    pictures = torch.randn(2, 4, 3, 64, 64, generator=generator, dtype=torch.float64)
-    return Batch(torch.arange(4), labels, {"weak": pictures[0], "strong": pictures[1]})
+    images = torch.randn(2, 4, 3, 64, 64, generator=generator, dtype=torch.float64)
+    return Batch(torch.arange(4), labels, {"weak": images[0], "strong": images[1]})
 
 
 def learner_of(trunk: str) -> Learner:

@@ -1,6 +1,6 @@
 """What two processes find out together is not merely close to what one does: it is the same.
 
-A model that looks its logits up gives every picture the same ones whatever comes with it, so that
+A model that looks its logits up gives every image the same ones whatever comes with it, so that
 only the arithmetic of the method and of the processes is left to differ. Of that, sums are exact.
 A sigmoid or a logarithm is not: a processor computes most of an array many at a time and its rest
 one by one, by other formulas, and which cells are the rest depends on the length of the array.
@@ -37,7 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "released": {"preset": "released", "cam_normalisation": "spatial"},
     "capped": {"cap": True, "gap_threshold": False, "average_threshold": False},
 }
-# Numbers of pictures that two processes cannot share evenly, or cannot share at all.
+# Numbers of images that two processes cannot share evenly, or cannot share at all.
 SIZES = (1, 2, 3, 7, 13)
 GRID = 2.0**-10  # what is learned in a step is a few of these
 DIGIT = torch.finfo(torch.float32).eps
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.digits
 
 
 class LookUp(nn.Module):
-    """Knows pictures by their brightest point; what is hidden makes its logits smaller."""
+    """Knows images by their brightest point; what is hidden makes its logits smaller."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class LookUp(nn.Module):
         return images.amax((1, 2, 3)).long() - 1
 
 
-def pictures(rows: Tensor, scale: float = 1.0) -> Tensor:
-    """Return pictures that are as bright as their number says, in one corner less so."""
-    images = (rows.float() + 1)[:, None, None, None].repeat(1, 3, SIDE, SIDE)
-    images[..., : SIDE // 2, : SIDE // 2] *= scale
-    return images
+def images(rows: Tensor, scale: float = 1.0) -> Tensor:
+    """Return images that are as bright as their number says, in one corner less so."""
+    inputs = (rows.float() + 1)[:, None, None, None].repeat(1, 3, SIDE, SIDE)
+    inputs[..., : SIDE // 2, : SIDE // 2] *= scale
+    return inputs
 
 
 def labels() -> Tensor:
@@ -103,7 +103,7 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
     for first in range(0, len(order), BATCH):
         start = first + rank * share
         rows = torch.from_numpy(order[start : start + share])
-        views = {"weak": pictures(rows), "strong": pictures(rows, 0.0)}
+        views = {"weak": images(rows), "strong": images(rows, 0.0)}
         learner.zero_grad()
         step = wrapped(Batch(rows, labels()[rows], views), Clock(1, EPOCHS))
         step.loss.backward()
@@ -120,10 +120,10 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
 
 
 def look_at(rows: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Predict this process's share of so many pictures, three at a time."""
+    """Predict this process's share of so many images, three at a time."""
     own = torch.tensor(own_share(rows))
     nothing = torch.zeros(0)
-    batches = [Batch(part, nothing, {"plain": pictures(part)}) for part in own.split(3)]
+    batches = [Batch(part, nothing, {"plain": images(part)}) for part in own.split(3)]
     return predict(LookUp(), batches, torch.device("cpu"))
 
 

@@ -129,7 +129,7 @@ def test_a_folder_in_use_is_refused(configure: Configure, splits: Splits, tmp_pa
     ("phase", "kind", "message"),
     [
         ({"batch": 97}, DataError, "There are 96 training images but a batch has 97"),
-        ({"batch": 16, "freeze": ["trunc"]}, UsageError, "no part 'trunc'"),
+        ({"batch": 16, "freeze": ["trunc"]}, UsageError, "no module 'trunc'"),
         ({"batch": 16, "freeze": ["trunk", "head"]}, UsageError, "Nothing is left to learn"),
     ],
 )

@@ -42,9 +42,9 @@ LEARNS_FROM_WHAT_IS_THERE = [name for name in METHODS if method_class(name).labe
 
 def without_truth(splits: Splits) -> Splits:
     """Return the data as a user has it: nobody knows what is missing from the training images."""
-    train_part = copy.copy(splits.train)
-    train_part.truth = None
-    return replace(splits, train=train_part)
+    train_split = copy.copy(splits.train)
+    train_split.truth = None
+    return replace(splits, train=train_split)
 
 
 def rows_of(folder: Path) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The loop: phases, frozen parts, averages, and which epoch is kept."""
+"""The loop: phases, frozen modules, averages, and which epoch is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from tacit.data.source import Source, Splits
 from tacit.evaluation.evaluate import predict, score
 from tacit.evaluation.thresholds import choose_thresholds
-from tacit.images.loader import evaluation_loader
+from tacit.images.loader import build_evaluation_loader
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.models.artefact import load_model, read_config
@@ -230,7 +230,7 @@ def test_end_of_epoch_predictions_are_in_the_order_of_the_rows(
     trainer = make_trainer("method.name=spy")
     trainer.fit()
     ((_, probabilities),) = spy.ends
-    loader = evaluation_loader(trainer.splits.train, 48, 7, 0)
+    loader = build_evaluation_loader(trainer.splits.train, 48, 7, 0)
     expected = predict(trainer.learner.model, loader, trainer.device)
     assert probabilities.shape == (96, 12)
     np.testing.assert_allclose(probabilities.numpy(), expected, atol=1e-5)
@@ -241,7 +241,7 @@ def test_end_of_epoch_predictions_are_in_the_order_of_the_rows(
 def test_a_frozen_part_keeps_its_weights_and_its_statistics(
     make_trainer: MakeTrainer, method: str
 ) -> None:
-    # In this mode IGNORE reads the masked picture in training mode and has it remembered.
+    # In this mode IGNORE reads the masked image in training mode and has it remembered.
     mode = ("method.gap_mode=update",) if method == "ignore" else ()
     phases = [{"epochs": 2, "batch": 16, "freeze": ["trunk"]}]
     trainer = make_trainer(f"method.name={method}", *mode, phases=phases)

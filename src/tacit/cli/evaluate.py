@@ -24,7 +24,7 @@ def evaluate(
     folder
         A run folder that `tacit train` wrote.
     split
-        The part of the data to score on.
+        The split of the data to score on.
     json
         Print the result as JSON.
     """

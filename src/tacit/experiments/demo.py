@@ -1,4 +1,4 @@
-"""The demonstration: four trainings on generated pictures, one table, one page."""
+"""The demonstration: four trainings on generated images, one table, one page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tacit.config import Config, resolve
 from tacit.experiments.demo_page import FLAGSHIP, Row, build_page
-from tacit.experiments.jobs import Planned, train_side_by_side
+from tacit.experiments.jobs import Job, train_side_by_side
 from tacit.files import write_text
 from tacit.report.page import write_page
 from tacit.runs.build import read_splits
@@ -61,7 +61,7 @@ def run_demo(
         seeds: Trainings of each variant.
         settings: Further settings for all of them.
         jobs: Trainings at a time.
-        reporter: Told about progress.
+        reporter: Receives the progress.
     """
     configs = plan(seeds, settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def run_demo(
     write_text(folder / MARKER, json.dumps({"variants": VARIANTS, "seeds": seeds}) + "\n")
     # The variants that take longest come last in the table and first here, so that no core idles.
     planned = {
-        (name if seeds == 1 else f"{name} · seed {seed}"): Planned(
+        (name if seeds == 1 else f"{name} · seed {seed}"): Job(
             config, _run_folder(folder, name, seed)
         )
         for (name, seed), config in reversed(configs.items())

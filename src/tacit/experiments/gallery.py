@@ -1,4 +1,4 @@
-"""Choosing pictures for a page and asking a trained method what it makes of them."""
+"""Choosing images for a page and asking a trained method what it makes of them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ EXAMPLES = 6
 
 
 def collect_examples(run: Path, config: Config, splits: Splits) -> tuple[Example, ...]:
-    """Show some training pictures through the eyes of a run's last state.
+    """Show some training images through the eyes of a run's last state.
 
-    The pictures are the first that lack at least two labels, one for each given class, so that
+    The images are the first that lack at least two labels, one for each given class, so that
     nobody has picked the ones that went well.
     """
     source = splits.train

@@ -1,7 +1,7 @@
 """Strong views of a whole batch at once, on whatever device its pixels are.
 
-The operations are those of the strong view that is made picture by picture, drawn alike for every
-image from (seed, epoch, image); but they act on scaled pixels instead of the picture at its own
+The operations are those of the strong view that is made image by image, drawn alike for every
+image from (seed, epoch, image); but they act on scaled pixels instead of the image at its own
 size, so that the two are alike and not equal.
 """
 
@@ -27,7 +27,7 @@ NAMES = SIGNED + UNSIGNED
 
 
 @cache
-def operations(size: int, magnitude: int = USUAL.magnitude) -> dict[str, Operation]:
+def list_operations(size: int, magnitude: int = USUAL.magnitude) -> dict[str, Operation]:
     """Return what can be done to pixels, (B, 3, S, S) uint8, in one direction or the other."""
     # torchvision takes seconds to import, and only strong views need it.
     from torchvision.transforms.v2 import functional as change
@@ -71,7 +71,7 @@ def draw(
     return steps, bool(generator.random() < 0.5)
 
 
-def batch_strong(
+def make_strong_views(
     pixels: Tensor, rows: list[int], seed: int, epoch: int, strength: Strength = USUAL
 ) -> Tensor:
     """Make strong views of scaled pixels, (B, 3, S, S) uint8.
@@ -80,7 +80,7 @@ def batch_strong(
     host, so that it never waits for the device.
     """
     drawn = [draw(seed, epoch, row, strength.operations) for row in rows]
-    table, views = operations(pixels.shape[-1], strength.magnitude), pixels.clone()
+    table, views = list_operations(pixels.shape[-1], strength.magnitude), pixels.clone()
     for turn in range(strength.operations):
         groups: dict[tuple[str, int], list[int]] = {}
         for place, (steps, _) in enumerate(drawn):

@@ -1,6 +1,6 @@
 """Views: one image as a network gets to see it, 8-bit, (3, S, S).
 
-Random views draw from torch's own generator, seeded by `seeded` from (seed, epoch, image, view),
+Random views draw from torch's own generator, seeded by `seeding` from (seed, epoch, image, view),
 so that a view depends on nothing else: not on workers, not on processes, not on other images.
 """
 
@@ -31,7 +31,7 @@ View = Callable[[Image.Image, int], Tensor]
 
 
 @contextmanager
-def seeded(*numbers: int) -> Iterator[None]:
+def seeding(*numbers: int) -> Iterator[None]:
     """Give torch's generator a state derived from the numbers, and its old state back after."""
     generator = torch.default_generator
     state = generator.get_state()
@@ -48,7 +48,7 @@ def to_pixels(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def resized(image: Image.Image, size: int) -> Image.Image:
+def resize(image: Image.Image, size: int) -> Image.Image:
     """Scale to a square, ignoring the aspect ratio as the literature does."""
     return image.resize((size, size), Image.Resampling.BILINEAR)
 
@@ -60,12 +60,12 @@ def is_mirrored() -> bool:
 
 def plain(image: Image.Image, size: int) -> Tensor:
     """The view of evaluation: scaled and nothing else."""
-    return to_pixels(resized(image, size))
+    return to_pixels(resize(image, size))
 
 
 def weak(image: Image.Image, size: int) -> Tensor:
     """Scaled, and mirrored half of the time."""
-    scaled = resized(image, size)
+    scaled = resize(image, size)
     return to_pixels(ImageOps.mirror(scaled) if is_mirrored() else scaled)
 
 
@@ -82,7 +82,7 @@ def _rand_augment(strength: Strength) -> Any:
     return RandAugment(num_ops=strength.operations, magnitude=strength.magnitude)
 
 
-def scaled_fast(image: Image.Image, size: int) -> Tensor:
+def scale_fast(image: Image.Image, size: int) -> Tensor:
     """Return the plain view, scaled by torch: within one level of Pillow's, and faster."""
     from torchvision.transforms.v2.functional import resize
 

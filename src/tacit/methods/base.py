@@ -12,18 +12,17 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ClassVar, Literal, Protocol, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, Protocol, dataclass_transform, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
+from tacit.config import LabelKind
 from tacit.distributed import alone
 from tacit.losses import full_precision
 from tacit.modes import evaluating
 from tacit.ranges import check
 from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, Step
-
-Labels = Literal["observed", "full", "true_negatives"]
 
 
 class ModelView(Protocol):
@@ -70,7 +69,7 @@ class Method(nn.Module):
     views: tuple[str, ...] = ("weak",)
     """Views of each image that every step reads; with ``run.fuse_views`` the trunk reads all as
     soon as one is asked for."""
-    labels: ClassVar[Labels] = "observed"
+    labels: ClassVar[LabelKind] = "observed"
     """Which labels the method is meant to learn from; anything but "observed" is a bound that only
     the truth can give: all labels, or the known positives with every true negative."""
     lr_scale: ClassVar[float] = 1.0

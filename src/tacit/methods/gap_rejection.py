@@ -15,8 +15,8 @@ from tacit.losses import assumed_negative, full_precision, positive_loss
 from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
-from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
-from tacit.modes import batch_statistics_only, evaluating
+from tacit.methods.parts.statistics import ExponentialAverage, mark_largest_of, masked_mean
+from tacit.modes import evaluating, using_batch_statistics
 from tacit.ranges import Epochs, Epsilon, Share, Weight
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
@@ -76,8 +76,8 @@ class Ignore(Method):
         cam_normalisation: How maps are scaled, see `tacit.methods.parts.cam.normalise`.
         cam_relu: Drop negative activation first.
         mask_fill: What hidden pixels become.
-        gap_mode: How the masked picture is read. ``update``: in training mode, remembered by batch
-            normalisation like any picture. ``train``: in training mode, not remembered.
+        gap_mode: How the masked image is read. ``update``: in training mode, remembered by batch
+            normalisation like any image. ``train``: in training mode, not remembered.
             ``evaluation``: weak and masked view once more, both as at inference.
         gap_decay: Decay of the gap's running average.
         average_decay: Decay of the classes' running average logits.
@@ -253,7 +253,7 @@ class Ignore(Method):
             missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
                 batch.positive.sum()
             )
-            suspects = suspects & largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
+            suspects = suspects & mark_largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
         return suspects
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
@@ -265,6 +265,6 @@ class Ignore(Method):
             with evaluating(model):
                 return full_precision(model(images))
         if self.gap_mode == "train":
-            with batch_statistics_only(model):
+            with using_batch_statistics(model):
                 return full_precision(model(images))
         return full_precision(model(images))

@@ -62,7 +62,7 @@ class Asymmetric(Method):
             epsilon=self.epsilon,
             detach_focus=self.detach_focus,
         )
-        term = self.scale * reduced(loss, self.reduction)
+        term = self.scale * reduce_cells(loss, self.reduction)
         return Step({"asymmetric": term}, evidence={"logit": logits.detach()})
 
 
@@ -90,7 +90,7 @@ class Hill(Method):
         loss = torch.where(batch.unknown, hill(logits, self.peak), negative_loss(logits))
         positive = discounted(logits - self.margin, batch.positive, self.focus)
         loss = torch.where(batch.positive, positive, loss)
-        term = reduced(loss, self.reduction)
+        term = reduce_cells(loss, self.reduction)
         return Step({"hill": term}, evidence={"logit": logits.detach()})
 
 
@@ -120,7 +120,7 @@ class SelfPacedCorrection(Method):
         suspects = self.find_believed(batch, logits.detach().sigmoid(), clock)
         corrected = batch.positive | suspects
         shifted = torch.where(batch.positive, logits - self.margin, logits)
-        term = reduced(discounted(shifted, corrected, self.focus), self.reduction)
+        term = reduce_cells(discounted(shifted, corrected, self.focus), self.reduction)
         return Step({"self_paced": term}, suspects, {"logit": logits.detach()})
 
     def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
@@ -208,7 +208,7 @@ class GeneralisedRobust(Method):
         return torch.sigmoid(slope * probability + offset), weight
 
 
-def reduced(loss: Tensor, reduction: str) -> Tensor:
+def reduce_cells(loss: Tensor, reduction: str) -> Tensor:
     """Reduce cells to one number."""
     return loss.mean() if reduction == "mean" else loss.sum()
 

@@ -1,4 +1,4 @@
-"""Online estimation of labels: a classifier and a table of label estimates teach each other."""
+"""Online estimation of labels: a classifier and a table of label estimates are trained together."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class OnlineEstimation(Method):
         return Judgement(estimates.sigmoid(), ours[:, None] & (estimates > 0), evidence)
 
     def _half(self, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
-        """Half of the loss: one side learns, the other teaches."""
+        """Half of the loss: one side is trained, the other is its target."""
         opinion = binary_cross_entropy(student, teacher.detach().sigmoid(), self.epsilon)
         known = assumed_negative(student, batch.labels, self.epsilon)
         count = global_mean(student.sigmoid().sum(1))

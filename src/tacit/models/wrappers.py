@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from tacit.errors import UsageError
-from tacit.modes import statistics_kept
+from tacit.modes import keeping_statistics
 
 FINISHERS = {"forward": "logits_from", "localise": "localise_from", "embed": "embed_from"}
 """The verbs of a model, and what each becomes once the trunk's features are there."""
@@ -88,7 +88,7 @@ class Chunked(Wrapper):
             verb,
             images,
             use_reentrant=False,
-            context_fn=lambda: (nullcontext(), statistics_kept(self.model)),
+            context_fn=lambda: (nullcontext(), keeping_statistics(self.model)),
         )
 
 
@@ -174,9 +174,9 @@ class ViewByView(TorchFunctionMode):
 
 
 def can_fuse_views(model: Any) -> bool:
-    """Say whether a model can read several views in one go and nothing is otherwise.
+    """Whether a model gives the same results when it reads several views in one go.
 
-    It can where batch normalisation is the only layer that looks at more than one picture, and
+    It can where batch normalisation is the only layer that looks at more than one image, and
     remembers by a constant share.
     """
     for layer in model.modules():

@@ -14,8 +14,8 @@ import torch
 from tacit.config import Config, MethodConfig
 from tacit.data.source import Source, Splits
 from tacit.data.splits import load_splits
-from tacit.distributed import first_alone
-from tacit.images.scaled import cached
+from tacit.distributed import first_process_first
+from tacit.images.scaled import open_cache
 from tacit.learner import Learner
 from tacit.methods import build_method, method_class
 from tacit.models import build_model, model_options
@@ -24,7 +24,7 @@ from tacit.types import Annotations
 
 def read_splits(config: Config) -> Splits:
     """Read the data of a run, with the labels its method is meant for."""
-    with first_alone():  # of several processes, one fills a cache that all of them read
+    with first_process_first():  # of several processes, one fills a cache that all of them read
         return _read_splits(config)
 
 
@@ -36,7 +36,7 @@ def _read_splits(config: Config) -> Splits:
 
 def _scale_once(source: Source, config: Config) -> Source:
     assert config.data.cache
-    return cached(source, config.model.size, Path(config.data.cache))
+    return open_cache(source, config.model.size, Path(config.data.cache))
 
 
 def build_learner(config: Config, splits: Splits) -> Learner:
@@ -60,8 +60,8 @@ def seed_and_build(config: Config, splits: Splits) -> Learner:
 def _build(config: Config, splits: Splits) -> Learner:
     method = build_method(config.method.name, preset=config.method.preset, **config.method.options)
     model = build_model(classes=splits.train.classes, **config.model.model_dump())
-    train_part = splits.train
-    method.setup(Annotations(train_part.labels, train_part.classes, train_part.images))
+    train_split = splits.train
+    method.setup(Annotations(train_split.labels, train_split.classes, train_split.images))
     return Learner(model, method)
 
 

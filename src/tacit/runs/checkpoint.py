@@ -26,7 +26,7 @@ class Identity:
     data: str
 
     def differs_from(self, other: Identity) -> str | None:
-        """Say how another identity differs, or None."""
+        """Return how another identity differs, or None."""
         if self.classes != other.classes:
             pairs = zip(self.classes, other.classes, strict=False)
             first = next((f"'{a}' against '{b}'" for a, b in pairs if a != b), "their number")

@@ -102,7 +102,7 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """The scores on the test part; None for a run that has not ended."""
+        """The scores on the test split; None for a run that has not ended."""
         return self.record.get("result") if self.exists else None
 
     def splits(self) -> Splits:

@@ -16,7 +16,7 @@ def check_settings(config: Config, method: Method) -> None:
 
 
 def check_features(config: Config, method: Method) -> None:
-    """Refuse phases for which stored features cannot stand in for pictures."""
+    """Refuse phases for which stored features cannot stand in for images."""
     for number, phase in enumerate(config.phases):
         if phase.features == "fresh":
             continue
@@ -28,23 +28,23 @@ def check_features(config: Config, method: Method) -> None:
             )
         if method.makes_images:
             raise UsageError(
-                f"Method '{config.method.name}' shows the model pictures of its own making, of "
+                f"Method '{config.method.name}' shows the model images of its own making, of "
                 f'which no features can be stored; set phases.{number}.features = "fresh".'
             )
         if config.data.mix != "none":
             raise UsageError(
-                f"{asked} stores features of single pictures, and none of mixtures; set "
+                f"{asked} stores features of single images, and none of mixtures; set "
                 f'data.mix = "none".'
             )
 
 
 def check_hold(config: Config, method: Method) -> None:
-    """Refuse to hold pictures on the device where the host has to read them."""
+    """Refuse to hold images on the device where the host has to read them."""
     data = config.data
     if data.hold == "device" and data.strong == "host" and "strong" in method.views:
         raise UsageError(
-            f"Method '{config.method.name}' reads strong views, which the host makes picture by "
-            f'picture; with data.hold = "device", set data.strong = "device" as well.'
+            f"Method '{config.method.name}' reads strong views, which the host makes image by "
+            f'image; with data.hold = "device", set data.strong = "device" as well.'
         )
 
 

@@ -18,11 +18,11 @@ from tacit.devices import autocast
 from tacit.distributed import exchange_shares, own_share
 from tacit.errors import UsageError
 from tacit.evaluation.evaluate import predict
-from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches, evaluation_loader
+from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches, build_evaluation_loader
 from tacit.learner import Learner
 from tacit.models.wrappers import HeadModel
 from tacit.training.context import Context
-from tacit.training.feeds import PictureFeed
+from tacit.training.feeds import ImageFeed
 from tacit.types import Batch
 
 IN_MEMORY = 2**30
@@ -44,11 +44,11 @@ class FeatureBatches:
             yield Batch(torch.tensor(rows), labels, dict.fromkeys(self.views, self.features[rows]))
 
 
-class FeatureFeed(PictureFeed):
-    """What a frozen trunk makes of every picture's plain view, as at inference.
+class FeatureFeed(ImageFeed):
+    """What a frozen trunk makes of every image's plain view, as at inference.
 
-    Training and validation part are read once, when the feed is filled. The features stand for
-    every view of a picture, so that there is no augmentation. Those that are too many for the
+    Training and validation split are read once, when the feed is filled. The features stand for
+    every view of an image, so that there is no augmentation. Those that are too many for the
     memory go into a file of the run's folder, as long as they are needed.
 
     Args:
@@ -64,7 +64,7 @@ class FeatureFeed(PictureFeed):
         self.stored: list[tuple[Source, Tensor]] = []
 
     def fill(self, between: Callable[[], None]) -> None:
-        """Compute the features of training and validation part."""
+        """Compute the features of training and validation split."""
         self.model.eval()
         for source in (self.context.splits.train, self.context.splits.validation):
             self.stored.append((source, self._compute(source, between)))
@@ -96,7 +96,7 @@ class FeatureFeed(PictureFeed):
     @torch.no_grad()
     def _compute(self, source: Source, between: Callable[[], None]) -> Tensor:
         config, kept = self.config, None
-        loader = evaluation_loader(
+        loader = build_evaluation_loader(
             source,
             config.model.size,
             EVALUATION_BATCH,
@@ -157,8 +157,8 @@ class FeatureFeed(PictureFeed):
         return mapped.view(shape)
 
 
-def build_feed(context: Context, phase: Phase) -> PictureFeed:
+def build_feed(context: Context, phase: Phase) -> ImageFeed:
     """Return the feed that a phase asks for."""
     if phase.features == "fresh":
-        return PictureFeed(context)
+        return ImageFeed(context)
     return FeatureFeed(context, pooled=phase.features == "pooled")

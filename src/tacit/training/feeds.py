@@ -1,4 +1,4 @@
-"""Where a phase gets its batches from, and predictions of whole parts of the data."""
+"""Where a phase gets its batches from, and predictions of whole splits of the data."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from tacit.data.source import Source
 from tacit.distributed import own_share
 from tacit.evaluation.evaluate import predict
-from tacit.images.device_views import batch_strong
+from tacit.images.device_views import make_strong_views
 from tacit.images.loader import (
     EVALUATION_BATCH,
     ShuffledBatches,
-    evaluation_loader,
-    training_loader,
+    build_evaluation_loader,
+    build_training_loader,
 )
-from tacit.images.mixing import logic_mix
+from tacit.images.mixing import mix_logically
 from tacit.images.views import Strength
 from tacit.training.context import Context
 from tacit.training.prefetch import Prefetch
 from tacit.types import Batch
 
 
-class PictureFeed:
-    """Pictures, read and changed anew for every step.
+class ImageFeed:
+    """Images, read and changed anew for every step.
 
     Args:
         context: The data and the run.
@@ -57,7 +57,7 @@ class PictureFeed:
         config, views = self.config, self.learner.method.views
         if config.data.strong == "device":
             views = tuple(view for view in views if view != "strong")
-        return training_loader(
+        return build_training_loader(
             self.context.splits.train,
             views,
             config.model.size,
@@ -81,7 +81,7 @@ class PictureFeed:
         normalise: Any = self.learner.model.normalise
         pixels = dict(batch.views)
         if "strong" in self.learner.method.views and "strong" not in pixels:
-            pixels["strong"] = batch_strong(
+            pixels["strong"] = make_strong_views(
                 pixels["weak"], rows, self.config.run.seed, place[0], self.strength
             )
         views = {
@@ -90,13 +90,13 @@ class PictureFeed:
         batch = Batch(batch.index, batch.labels, views)
         if self.config.data.mix == "none":
             return batch
-        return logic_mix(batch, self.config.run.seed, *place)
+        return mix_logically(batch, self.config.run.seed, *place)
 
     def predict(self, model: Any, source: Source) -> NDArray[np.float32]:
-        """Return what a model says of a part of the data, (N, C) probabilities in its order."""
+        """Return what a model says of a split of the data, (N, C) probabilities in its order."""
         fast = self.config.data.reading == "fast"
         size = self.config.model.size
         own = own_share(len(source))
-        loader = evaluation_loader(source, size, EVALUATION_BATCH, 0, fast, own)
+        loader = build_evaluation_loader(source, size, EVALUATION_BATCH, 0, fast, own)
         with self.context.parallel.gather(model):
             return predict(model, loader, self.context.device, self.config.run.precision)

@@ -36,7 +36,7 @@ def _find_frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.
     if stage is None:
         children = ", ".join(name for name, _ in model.named_children())
         raise UsageError(
-            f"The model has no part '{name}' to freeze; it has: {children}, trunk.stem, "
+            f"The model has no module '{name}' to freeze; it has: {children}, trunk.stem, "
             f"trunk.stage1 and so on, batch_norm and batch_norm_affine."
         )
     depths, number = model.trunk.depths(coarse=True), int(stage["number"] or 0)
@@ -51,8 +51,8 @@ def _find_frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.
     return still, [parameter for parameter in named.values() if id(parameter) in inside]
 
 
-def _lies_within(part: nn.Module, inside: set[int]) -> bool:
-    own = [id(parameter) for parameter in part.parameters()]
+def _lies_within(module: nn.Module, inside: set[int]) -> bool:
+    own = [id(parameter) for parameter in module.parameters()]
     return bool(own) and inside.issuperset(own)
 
 

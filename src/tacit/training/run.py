@@ -77,7 +77,7 @@ def train(
     reporter: Reporter | None = None,
     title: str | None = None,
 ) -> dict[str, Any]:
-    """Train, keep the best model, score it once on the test part, and return the record.
+    """Train, keep the best model, score it once on the test split, and return the record.
 
     Started by `torchrun`, all its processes train one model together, and all return the record.
 
@@ -87,7 +87,7 @@ def train(
         resume: Go on from the last checkpoint, or begin where there is none. A run that was begun
             keeps the configuration it recorded; what ``config`` says must agree with it.
         splits: The data, if it is already in memory.
-        reporter: Told about progress.
+        reporter: Receives the progress.
         title: What the reporter calls the run; the method's name if None.
     """
     with process_group():

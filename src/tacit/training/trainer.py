@@ -45,7 +45,7 @@ class Position:
 
 
 class Trainer:
-    """Trains a learner on the training part and keeps the model that validates best."""
+    """Trains a learner on the training split and keeps the model that validates best."""
 
     def __init__(self, context: Context, reporter: Reporter) -> None:
         self.context, self.reporter = context, reporter

@@ -15,7 +15,7 @@ from tacit.devices import autocast
 from tacit.distributed import world_size
 from tacit.errors import TrainingError
 from tacit.learner import Learner
-from tacit.modes import statistics_kept
+from tacit.modes import keeping_statistics
 from tacit.training.meter import FiniteWatch
 from tacit.training.parallel import Parallel
 from tacit.types import Batch, Clock, Step
@@ -80,7 +80,7 @@ class Update:
         # A trunk that computes activations again would let batch normalisation count them twice.
         model = self.learner.model
         recomputes = getattr(getattr(model, "trunk", None), "recomputes", False)
-        return statistics_kept(model) if recomputes else nullcontext()
+        return keeping_statistics(model) if recomputes else nullcontext()
 
     def _advice(self, batch: Batch, clock: Clock) -> str:
         """Find out in how many chunks a batch fits. The run ends, so that nothing is spoiled."""

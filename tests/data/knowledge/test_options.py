@@ -27,7 +27,7 @@ CLASSES = ["animal", "cat", "dog", "poodle", "sofa"]
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Five pictures of which the third and the fourth are the same file."""
+    """Five images of which the third and the fourth are the same file."""
     for number, colour in enumerate(("red", "green", "blue", "blue", "white"), 1):
         Image.new("RGB", (8, 8), colour).save(tmp_path / f"{number}.jpg")
     (tmp_path / "photos.csv").write_text(TABLE)
@@ -161,8 +161,8 @@ def test_equal_files_of_different_parts_are_left_there_and_told(photos: Path) ->
     source = tacit.load(photos, merge_duplicates=True, groups="product")
     assert len(source) == 5
     told = str(source.describe()["side information"])
-    assert "1 images are in another part" in told and "1 groups have images in several" in told
-    assert len(tacit.load(photos, part="test", groups="product").side.groups) == 2  # type: ignore[union-attr, arg-type]
+    assert "1 images are in another split" in told and "1 groups have images in several" in told
+    assert len(tacit.load(photos, split="test", groups="product").side.groups) == 2  # type: ignore[union-attr, arg-type]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_folders_take_groups_from_a_table_only(photos: Path) -> None:
 
 
 def make_products(photos: Path) -> Path:
-    """Forty pictures of ten products."""
+    """Forty images of ten products."""
     lines = ["file,labels,product"]
     for row in range(40):
         Image.new("RGB", (8, 8), (row, 0, 0)).save(photos.parent / f"p{row}.png")

@@ -18,18 +18,18 @@ import pyarrow as pa
 from tacit.data.formats import KIND, Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.writing import (
-    left_out,
-    quoting,
+    choose_quoting,
+    describe_left_out,
     refuse_existing,
     refuse_odd_names,
     write_classes,
 )
-from tacit.data.formats.table.class_columns import add_columns, class_columns
-from tacit.data.formats.table.files import SUFFIXES, as_table, read_table
-from tacit.data.formats.table.name_lists import named_cells
+from tacit.data.formats.table.class_columns import add_columns, find_class_columns
+from tacit.data.formats.table.files import SUFFIXES, read_table, to_table
+from tacit.data.formats.table.name_lists import read_named_cells
 from tacit.data.formats.table.write import (
-    column_rows,
-    joined_by,
+    choose_join,
+    list_column_rows,
     list_rows,
     says_negatives,
     write_arrow,
@@ -42,10 +42,10 @@ from tacit.files import write_atomically
 
 FILE = ("image", "file", "filename", "file_name", "filepath", "path", "image_path", "image_file")
 IMAGE = (*FILE, "img", "picture", "photo", "image_id", "imageid", "id")
-PART = ("split", "part", "subset", "set")
+SPLIT = ("split", "part", "subset", "set")
 LABELS = ("labels", "label", "tags", "tag", "positives", "categories", "classes", "class")
 NEGATIVES = ("negatives", "negative_labels", "absent")
-WORDS = frozenset((*IMAGE, *PART, *LABELS, *NEGATIVES))
+WORDS = frozenset((*IMAGE, *SPLIT, *LABELS, *NEGATIVES))
 Layout = Literal["lists", "columns"]
 
 
@@ -64,7 +64,7 @@ def read(
     image_column: str | None = None,
     label_column: str | None = None,
     negative_column: str | None = None,
-    part_column: str | None = None,
+    split_column: str | None = None,
     classes: Sequence[str] | None = None,
     separator: str | None = None,
     negative_value: int | None = None,
@@ -73,22 +73,22 @@ def read(
 
     Args:
         path: The file or the table.
-        images: Folder of the pictures; looked for beside the file if None.
+        images: Folder of the images; looked for beside the file if None.
         absent: What it means that a class is not mentioned.
         name: What the set is called; the file's name if None.
         image_column: Column of file names.
         label_column: Column of labels, as lists or as text with separators.
         negative_column: Column of classes that are known to be absent, in the same way.
-        part_column: Column that says train, test and the like.
+        split_column: Column that says train, test and the like.
         classes: Class names in order, or the columns to read as classes.
         separator: What stands between labels in text.
         negative_value: The number that means absent in columns of classes: 0 or -1.
     """
     in_file = isinstance(path, str | Path)
     columns = {"image": image_column, "label": label_column}
-    columns |= {"negative": negative_column, "part": part_column}
-    told = Told(columns, classes, separator, negative_value)
-    table = read_table(Path(path), told.words()) if in_file else as_table(path)
+    columns |= {"negative": negative_column, "split": split_column}
+    told = TableOptions(columns, classes, separator, negative_value)
+    table = read_table(Path(path), told.words()) if in_file else to_table(path)
     root = Path(path).parent if in_file else None
     where = str(path) if in_file else "the table"
     name = name or (Path(path).stem if in_file else "table")
@@ -96,7 +96,7 @@ def read(
 
 
 @dataclass(frozen=True)
-class Told:
+class TableOptions:
     """What the user says about a table, such as columns that are called otherwise."""
 
     columns: Mapping[str, str | None]
@@ -110,7 +110,12 @@ class Told:
 
 
 def read_rows(
-    table: pa.Table, cells: Cells, told: Told, name: str, root: Path | None, images: Path | None
+    table: pa.Table,
+    cells: Cells,
+    told: TableOptions,
+    name: str,
+    root: Path | None,
+    images: Path | None,
 ) -> Listing:
     """Read the rows of a table; ``root`` is the folder it lies in, if it lies in one."""
     where = cells.where
@@ -119,14 +124,16 @@ def read_rows(
     found = _Columns(table.column_names, where).find_all(told.columns)
     for kind, state in (("label", 1), ("negative", -1)):
         if kind in found:
-            cells.add_named(named_cells(table[found[kind]], found[kind], told.separator), state)
+            cells.add_named(
+                read_named_cells(table[found[kind]], found[kind], told.separator), state
+            )
     rest = [column for column in table.column_names if column not in found.values()]
     hot = _read_class_columns(cells, table, rest, told, "label" in found)
     return assemble(
         cells,
         name,
         place_names(_texts(table, found["image"], where), root or Path("."), images),
-        _texts(table, found["part"], where) if "part" in found else None,
+        _texts(table, found["split"], where) if "split" in found else None,
         told.classes or hot,
         beside=root,
     )
@@ -147,8 +154,8 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
         raise UsageError(f"A table is written as lists or columns to {', '.join(SUFFIXES)} files.")
     refuse_existing(path)
     refuse_odd_names(listing)
-    notes = left_out(listing)
-    how = ("\t" if suffix == ".tsv" else ",", quoting(listing))
+    notes = describe_left_out(listing)
+    how = ("\t" if suffix == ".tsv" else ",", choose_quoting(listing))
     absent, unknown = listing.labels.count(-1), listing.labels.count(0)
     if layout == "columns":
         if kind != "csv":
@@ -156,7 +163,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
         _refuse_as_columns(listing)
         if absent and not unknown:
             notes.append("no cell is blank: read it with absent = negative")
-        rows = column_rows(listing)
+        rows = list_column_rows(listing)
         write_atomically(path, lambda file: write_csv(file, rows, how, str))
         return notes
     negatives = says_negatives(listing)
@@ -165,7 +172,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
     notes += write_classes(path.parent, listing, (1, -1) if negatives else (1,))
     rows = list_rows(listing, negatives)
     if kind == "csv":
-        join = joined_by(listing.classes)
+        join = choose_join(listing.classes)
         write_atomically(path, lambda file: write_csv(file, rows, how, join))
     elif kind == "jsonl":
         write_atomically(path, lambda file: write_jsonl(file, rows))
@@ -175,7 +182,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
 
 
 def _refuse_as_columns(listing: Listing) -> None:
-    reserved = {*LABELS, *NEGATIVES, *PART, "image"}
+    reserved = {*LABELS, *NEGATIVES, *SPLIT, "image"}
     taken = [name for name in listing.classes if name.strip().lower() in reserved]
     if taken:
         raise DataError(f"The class '{taken[0]}' is called like another column; write lists.")
@@ -188,11 +195,11 @@ def _read_class_columns(
     cells: Cells,
     table: pa.Table,
     rest: list[str],
-    told: Told,
+    told: TableOptions,
     has_labels: bool,
 ) -> list[str]:
     """Read the columns that stand for classes, if there are any, and return their names."""
-    hot = class_columns(table, rest, told.classes)
+    hot = find_class_columns(table, rest, told.classes)
     if not hot and not has_labels:
         raise DataError(
             f"{cells.where} has no labels: no column is called {', '.join(LABELS[:4])} or the "
@@ -212,7 +219,7 @@ def _read_class_columns(
 class _Columns:
     """Finds columns by name, whatever their case."""
 
-    usual: ClassVar = {"image": IMAGE, "label": LABELS, "negative": NEGATIVES, "part": PART}
+    usual: ClassVar = {"image": IMAGE, "label": LABELS, "negative": NEGATIVES, "split": SPLIT}
 
     def __init__(self, names: list[str], where: str) -> None:
         self.names, self.where = names, where
