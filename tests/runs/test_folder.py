@@ -102,7 +102,11 @@ def test_a_resumed_run_keeps_its_configuration(tmp_path: Path) -> None:
     recorded = run.config
     assert Run(tmp_path / "none").resume_config(Config()) == Config()
     for agreeing in ((), ("run.seed=4",), ("phases.batch=8", "method.warmup_epochs=1")):
-        assert run.resume_config(resolve(settings=agreeing)) == recorded
+        config = resolve(settings=agreeing)
+        assert run.resume_config(config) == recorded
+    started = record_defaults(recorded)  # writes out the labels that were left out
+    written(tmp_path, {"format": FORMAT, "config": started.model_dump(mode="json")})
+    assert run.resume_config(Config.model_validate(recorded.model_dump())) == started
     for setting, message in (
         ("run.seed=5", "has run.seed = 4, and cannot go on with 5"),
         ("phases.batch=4", "has phases.0.batch = 8, and cannot go on with 4"),

@@ -16,11 +16,10 @@ from ranks import run_ranks
 from tacit.config import Config
 from tacit.errors import UsageError
 from tacit.runs.checkpoint import LAST
-from tacit.runs.folder import Log
+from tacit.runs.folder import SUSPECTS, Log
 from tacit.training import context
 from tacit.training.parallel import join_batch_norm
 from tacit.training.run import train
-from tacit.training.suspects import FILE
 from training.two_processes import prepare_wide
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
@@ -129,7 +128,7 @@ class TestTwoProcesses:
 
     def test_they_suspect_what_one_suspects(self, name: str, alone: Path, shared: Path) -> None:
         found, expected = (
-            parquet.read_table(run / name / FILE).to_pylist() for run in (shared, alone)
+            parquet.read_table(run / name / SUSPECTS).to_pylist() for run in (shared, alone)
         )
         assert expected, "there is nothing to compare"
         scores = [[row.pop("score") for row in rows] for rows in (found, expected)]

@@ -263,7 +263,8 @@ def _first_difference(said: Any, recorded: Any, key: str = "") -> tuple[str, Any
     elif isinstance(said, list) and isinstance(recorded, list) and len(said) == len(recorded):
         pairs = list(zip(map(str, range(len(said))), said, recorded, strict=True))
     else:
-        same = said == recorded or (isinstance(said, str) and full_name(said) == recorded)
+        # None says nothing; no recipe can.
+        same = said in (None, recorded) or (isinstance(said, str) and full_name(said) == recorded)
         return None if same else (key, said, recorded)
     found = (_first_difference(now, then, f"{key}.{name}".strip(".")) for name, now, then in pairs)
     return next((each for each in found if each), None)
