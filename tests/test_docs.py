@@ -380,7 +380,7 @@ def check_preset_table(name: str, text: str) -> None:
 
 
 def test_frequencies_of_scenes_are_true() -> None:
-    rows = table_rows((ROOT / "docs" / "data.md").read_text(encoding="utf-8"))
+    rows = table_rows((ROOT / "docs" / "scenes.md").read_text(encoding="utf-8"))
     count = 3000
     present = np.zeros((count, len(CLASSES)), dtype=bool)
     for index in range(count):
