@@ -71,6 +71,8 @@ class DataConfig(Section):
     strong: Literal["host", "device"] = Field(
         "host", description="where strong views are made: picture by picture, or by batches"
     )
+    strong_operations: int = Field(3, ge=1, description="changes that make a view a strong one")
+    strong_magnitude: int = Field(5, ge=0, le=30, description="how large they are, of 30")
     workers: int = Field(0, ge=0, description="processes that prepare batches")
 
 

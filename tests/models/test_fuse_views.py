@@ -16,6 +16,7 @@ from tacit.models.wrappers import FusedViews, can_fuse_views
 from tacit.types import Annotations, Batch, Clock, Step
 
 CLASSES = ("boat", "car", "fish")
+pytestmark = pytest.mark.digits
 
 
 def learner_of(method: str, trunk: str, **options: Any) -> Learner:

@@ -19,7 +19,7 @@ from tacit.errors import UsageError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.runs.checkpoint import LAST
-from tacit.runs.folder import Log, open_run
+from tacit.runs.folder import Log, Run
 from tacit.training import features as features_module
 from tacit.training import run
 from tacit.training.features import FeatureFeed
@@ -173,7 +173,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     with pytest.raises(Interrupted):
         run.train(config, stopped, splits=splits, reporter=stop_at(after))
     torch.manual_seed(12345)  # what a new process would not know either
-    run.train(open_run(stopped), stopped, resume=True, splits=splits)
+    run.train(Run(stopped).config, stopped, resume=True, splits=splits)
     assert_same_runs(straight, stopped)
 
 
@@ -206,7 +206,7 @@ def test_a_run_can_be_interrupted_before_its_first_step(
             run.train(config, stopped, splits=splits)
     position = torch.load(stopped / "checkpoints" / LAST)["position"]
     assert position == {"phase": 0, "epoch": 1, "batch": 0, "finished_epochs": 0}
-    run.train(open_run(stopped), stopped, resume=True, splits=splits)
+    run.train(Run(stopped).config, stopped, resume=True, splits=splits)
     assert_same_runs(straight, stopped)
 
 
@@ -216,7 +216,7 @@ def test_a_finished_phase_is_not_read_again(
     config = configure(phases=phases("maps", epochs=1))
     first = run.train(config, tmp_path / "run", splits=splits)
     monkeypatch.setattr(FeatureFeed, "_compute", None)
-    again = run.train(open_run(tmp_path / "run"), tmp_path / "run", resume=True, splits=splits)
+    again = run.train(Run(tmp_path / "run").config, tmp_path / "run", resume=True, splits=splits)
     assert again["result"] == first["result"]
 
 

@@ -20,7 +20,7 @@ from tacit.images.in_memory import DevicePixels
 from tacit.methods import build_method
 from tacit.runs.build import read_splits
 from tacit.runs.checkpoint import LAST
-from tacit.runs.folder import open_run
+from tacit.runs.folder import Run
 from tacit.training.checks import check_hold
 from tacit.training.context import hold_splits
 from tacit.training.interrupts import Interrupted
@@ -102,7 +102,7 @@ def test_an_interrupted_run_goes_on(
     config = configure(*RUNS["strong views"], f"data.hold={place}")
     with pytest.raises(Interrupted):
         train(config, tmp_path, reporter=stop_at(after))
-    train(open_run(tmp_path), tmp_path, resume=True)
+    train(Run(tmp_path).config, tmp_path, resume=True)
     assert_same_runs(straight("strong views"), tmp_path)
 
 

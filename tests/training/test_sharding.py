@@ -18,8 +18,7 @@ from tacit.models import build_model
 from tacit.runs.folder import Log
 from tacit.training.checks import check_shard
 from tacit.training.parallel import Parallel, find_blocks
-from tacit.training.run import train
-from training.test_processes import PHASES, TRUNK, assert_close, start
+from training.test_processes import PHASES, TRUNK, assert_close, start, train_alone
 
 SMALL = {"data": {"options": {"images": 126, "test_images": 41}}}  # shares of unequal length
 SWIN = {
@@ -43,6 +42,8 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 RUNS_BLOCKS = {"adamw": 4, "parts": 4, "twice": 4}  # stages, each of which comes together alone
 
+pytestmark = pytest.mark.digits
+
 
 def both(configure: Callable[..., Config], name: str) -> tuple[Config, Config]:
     """Return a run with a whole trunk, and the same with one that is divided."""
@@ -61,7 +62,7 @@ def test_divided_trunks_learn_what_whole_ones_learn(
     divided = {}
     for name in RUNS:
         plain, divided[tmp_path / name] = both(configure, name)
-        train(plain, tmp_path / f"{name}-alone")
+        train_alone(plain, tmp_path / f"{name}-alone")
     assert start(divided) == [(0, ""), (0, "")]
     for name, blocks in RUNS_BLOCKS.items():
         for rank in range(2):
@@ -83,12 +84,12 @@ def test_a_run_of_divided_trunks_goes_on_in_one_process_and_in_two(
     configure: Callable[..., Config], tmp_path: Path
 ) -> None:
     plain, divided = both(configure, "adamw")
-    train(plain, tmp_path / "alone")
+    train_alone(plain, tmp_path / "alone")
     one, two = tmp_path / "one", tmp_path / "two"
     (first, _), (last, _) = start({one: divided}, "--die-after", "9")
     assert first == 1 and last == -9
     shutil.copytree(one, two)
-    train(divided, one, resume=True)
+    train_alone(divided, one, resume=True)
     assert start({two: divided}, "--resume") == [(0, ""), (0, "")]
     for folder in (one, two):
         assert_close(folder, tmp_path / "alone")

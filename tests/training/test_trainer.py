@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -72,9 +72,9 @@ class Snapshots(Silent):
 class Spy(AssumeNegative):
     """Writes down what it is given."""
 
-    seen: list[tuple[Clock, Batch]]
-    steps: list[Step]
-    ends: list[tuple[Clock, Tensor]]
+    seen: ClassVar[list[tuple[Clock, Batch]]]
+    steps: ClassVar[list[Step]]
+    ends: ClassVar[list[tuple[Clock, Tensor]]]
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         self.seen.append((clock, batch))

@@ -20,6 +20,7 @@ from tacit.images.loader import (
     training_loader,
 )
 from tacit.images.mixing import logic_mix
+from tacit.images.views import Strength
 from tacit.training.context import Context
 from tacit.training.prefetch import Prefetch
 from tacit.types import Batch
@@ -37,6 +38,8 @@ class PictureFeed:
 
     def __init__(self, context: Context) -> None:
         self.context, self.learner, self.config = context, context.learner, context.config
+        data = self.config.data
+        self.strength = Strength(data.strong_operations, data.strong_magnitude)
 
     def fill(self, between: Callable[[], None]) -> None:
         """Read what is read once for a whole phase; nothing here.
@@ -62,6 +65,7 @@ class PictureFeed:
             order,
             config.data.workers,
             config.data.reading == "fast",
+            self.strength,
         )
 
     def receive(self, batch: Batch, *place: int) -> Batch:
@@ -77,7 +81,9 @@ class PictureFeed:
         normalise: Any = self.learner.model.normalise
         pixels = dict(batch.views)
         if "strong" in self.learner.method.views and "strong" not in pixels:
-            pixels["strong"] = batch_strong(pixels["weak"], rows, self.config.run.seed, place[0])
+            pixels["strong"] = batch_strong(
+                pixels["weak"], rows, self.config.run.seed, place[0], self.strength
+            )
         views = {
             name: normalise(view).contiguous(memory_format=layout) for name, view in pixels.items()
         }

@@ -18,8 +18,8 @@ from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.evaluate import Scores, score
 from tacit.evaluation.thresholds import choose_thresholds
 from tacit.models.artefact import save_model
-from tacit.runs.checkpoint import Identity, load_checkpoint, save_checkpoint
-from tacit.runs.folder import Log
+from tacit.runs.checkpoint import identify, load_checkpoint, save_checkpoint
+from tacit.runs.folder import Run
 from tacit.training.context import Context
 from tacit.training.interrupts import Interrupted, Interrupts
 from tacit.training.meter import FiniteWatch, Meter
@@ -52,8 +52,8 @@ class Trainer:
         self.learner, self.splits, self.config = context.learner, context.splits, context.config
         self.folder, self.device, self.parallel = context.folder, context.device, context.parallel
         train = self.splits.train
-        self.identity = Identity(train.classes, len(train), train.fingerprint())
-        self.log = Log(self.folder / "metrics.jsonl")
+        self.identity = identify(train)
+        self.log = Run(self.folder).log
         self.meter = Meter()
         self.watch = FiniteWatch(list(train.images), self.device)
         self.diagnostics: Diagnostics | None = None
@@ -69,7 +69,7 @@ class Trainer:
 
     def fit(self, resume: bool = False) -> dict[str, Any]:
         """Train to the end and return the record of the best epoch."""
-        state = load_checkpoint(self.folder / "checkpoints", self.identity) if resume else None
+        state = load_checkpoint(Run(self.folder).checkpoints, self.identity) if resume else None
         if state:
             self.position = Position(**state["position"])
         with self.interrupts:
@@ -230,10 +230,11 @@ class Trainer:
             "diagnostics": self.diagnostics.state_dict() if self.diagnostics else None,
             "suspects": self.suspects.state_dict(),
             "random": read_random_states(self.device),
+            "config": self.config.model_dump(mode="json"),
         }
         if is_first():
-            save_checkpoint(self.folder / "checkpoints", self.identity, state)
-            self.suspects.write(self.folder)
+            save_checkpoint(Run(self.folder).checkpoints, self.identity, state)
+            self.suspects.write(Run(self.folder).suspects_file)
         wait_for_all()
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -245,7 +246,8 @@ class Trainer:
         self.meter.load_state_dict(state["meter"], self.device)
         if self.diagnostics:
             self.diagnostics.load_state_dict(state["diagnostics"])
-        self.suspects.load_state_dict(state["suspects"])
+        if "suspects" in state:  # which an earlier tacit did not keep
+            self.suspects.load_state_dict(state["suspects"])
         restore_random_states(state["random"], self.device, self.config.run.seed)
         if is_first():
             self.log.keep(self.position.finished_epochs)
