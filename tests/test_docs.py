@@ -222,23 +222,6 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     assert written - listed == {ROOT / "docs" / "index.md"}
 
 
-def test_the_readme_shows_the_tree_as_it_is() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = next(block for block in read_blocks(ROOT / "README.md") if "src/tacit/" in block.text)
-    folders, shown = {0: ""}, set()
-    for line in tree.text.splitlines()[1:]:
-        depth, name = (len(line) - len(line.lstrip())) // 2 - 1, line.split()[0]
-        if name.endswith("/"):
-            folders[depth + 1] = folders[depth] + name
-        else:
-            shown.add(folders[depth] + name)
-        assert line.split()[1:], f"{name} has no description"
-    package = ROOT / "src" / "tacit"
-    files = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
-    assert shown == {path.as_posix() for path in files if "__pycache__" not in path.parts}
-    assert "<!-- demo-table -->" in text or "| IGNORE |" in text
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_examples_run(example: Path, workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) < 80
@@ -381,7 +364,7 @@ def check_preset_table(name: str, text: str) -> None:
 
 
 def test_frequencies_of_scenes_are_true() -> None:
-    rows = table_rows((ROOT / "docs" / "data.md").read_text(encoding="utf-8"))
+    rows = table_rows((ROOT / "docs" / "scenes.md").read_text(encoding="utf-8"))
     count = 3000
     present = np.zeros((count, len(CLASSES)), dtype=bool)
     for index in range(count):

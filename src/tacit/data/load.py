@@ -32,8 +32,8 @@ def load(
     """Read images and labels.
 
     Args:
-        labels: A file or folder in any format of `tacit datasets --formats`, or a table of pandas,
-            polars or Arrow.
+        labels: A file or folder in any format of `tacit datasets`, or a table of pandas, polars
+            or Arrow.
         images: The folder of the images; looked for beside the file if None.
         absent: What it means that a class is not mentioned: "unknown" or "negative".
         format: The format's name, or a place such as ``file.py:reader``; found out if None.

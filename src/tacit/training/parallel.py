@@ -55,8 +55,9 @@ def process_group() -> Iterator[None]:
         if isinstance(error, TrainingError) or not any(word in str(error) for word in LOST):
             raise
         raise TrainingError(
-            f"Process {rank()} of {started} lost the others: one of them has ended, and has said "
-            f"why. Go on from the last checkpoint with --resume, on as many processes as you like."
+            f"Process {rank()} of {started} lost the others: one of them has ended. Its own output "
+            f"says why, unless it was killed. Go on from the last checkpoint with --resume, on "
+            f"as many processes as you like."
         ) from error
     finally:
         distributed.destroy_process_group()

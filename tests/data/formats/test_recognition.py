@@ -21,7 +21,7 @@ from tacit.data.formats import (
 from tacit.data.load import load
 from tacit.errors import DataError, UsageError
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "data.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "formats.md"
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -1,8 +1,8 @@
 """The table of formats: how labels may be written down, and which reader knows them.
 
 Reading the table imports no reader. A new format is one file with ``recognise`` and ``read``, one
-row here and one in ``docs/data.md``. From outside, ``FORMATS["mine"] = MyReader`` is all it takes,
-or a place instead of a name: ``package.module:reader``, or ``path/to/file.py:reader``.
+row here and one in ``docs/formats.md``. From outside, ``FORMATS["mine"] = MyReader`` is all it
+takes, or a place instead of a name: ``package.module:reader``, or ``path/to/file.py:reader``.
 """
 
 from __future__ import annotations
