@@ -158,7 +158,7 @@ def test_suspects_and_metrics_keep_names(name: str, tmp_path: Path) -> None:
     marked[0, 1] = True
     log.update(Batch(torch.tensor([1]), marked.char() * 0, {}), Step({}, marked), 1)
     log.state_dict()
-    log.write(tmp_path)
+    log.write(Run(tmp_path).suspects_file)
     assert Run(tmp_path).suspects().to_pylist()[0]["class"] == name
     (row,) = Run(tmp_path).suspects(source).to_pylist()
     assert (row["image"], row["class"]) == (source.images[1], name)
