@@ -1,8 +1,8 @@
-"""Checking a data set beside merely decoding its pictures.
+"""Checking a data set beside merely decoding its images.
 
     python bench/check.py LABELS [--jobs 2] [--rounds 3] [--json]
 
-The plain loop opens every picture with Pillow and decodes it, in as many processes and in chunks of
+The plain loop opens every image with Pillow and decodes it, in as many processes and in chunks of
 the same size. `tacit check` also hashes, compares, and reads the labels; its seconds are those of
 the whole command. Both are measured in turn, since machines are busy with other things at times.
 """
@@ -25,7 +25,7 @@ from tacit.data.formats import read_listing
 
 
 def decode(paths: list[str]) -> int:
-    """Decode some pictures, and return their number of pixels."""
+    """Decode some images, and return their number of pixels."""
     from PIL import Image
 
     pixels = 0
@@ -37,7 +37,7 @@ def decode(paths: list[str]) -> int:
 
 
 def plain(paths: list[str], jobs: int) -> None:
-    """Decode all pictures and do nothing with them."""
+    """Decode all images and do nothing with them."""
     chunks = [paths[at : at + CHUNK] for at in range(0, len(paths), CHUNK)]
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         sum(pool.map(decode, chunks))
@@ -77,7 +77,7 @@ def main() -> None:
     figures = {n: round(statistics.median(c), 2) for n, c in zip(names, columns, strict=True)}
     ratios = sorted(check / bare for bare, _, check, _ in rounds)
     shares = sorted(check / bare for _, bare, _, check in rounds)
-    result = {"pictures": len(paths), "jobs": given.jobs, "rounds": given.rounds, **figures}
+    result = {"images": len(paths), "jobs": given.jobs, "rounds": given.rounds, **figures}
     result["ratio"], result["cpu ratio"] = (
         round(statistics.median(found), 2) for found in (ratios, shares)
     )

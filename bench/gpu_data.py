@@ -27,11 +27,12 @@ import tacit
 from tacit.config import Config, DataConfig, ModelConfig
 from tacit.data.source import Source, Splits
 from tacit.images.loader import ShuffledBatches
-from tacit.images.scaled import cached
+from tacit.images.scaled import open_cache
 from tacit.learner import Learner
-from tacit.training.feeds import PictureFeed
-from tacit.training.holding import hold
-from tacit.training.update import Descent
+from tacit.training.context import Context, hold_splits
+from tacit.training.feeds import ImageFeed
+from tacit.training.parallel import Parallel
+from tacit.training.update import Update
 from tacit.types import Annotations, Batch
 
 ENDLESS = 10**9
@@ -43,19 +44,19 @@ def write_photographs(folder: Path, scale: Scale) -> Source:
 
     def write(number: int) -> str:
         noise = np.random.default_rng(number).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-        picture = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
-        picture.save(folder / f"{number}.jpg", quality=90)
+        image = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
+        image.save(folder / f"{number}.jpg", quality=90)
         return f"{number}.jpg,{number % CLASSES}"
 
     with ThreadPoolExecutor() as pool:
-        lines = list(pool.map(write, range(scale.pictures)))
+        lines = list(pool.map(write, range(scale.images)))
     (folder / "labels.csv").write_text("\n".join(["file,labels", *lines]))
     return tacit.load(folder / "labels.csv")
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """Files, and the same pictures scaled once."""
+    """Files, and the same images scaled once."""
 
     files: Source
     scaled: Source
@@ -69,11 +70,11 @@ class Photographs:
 
 @contextmanager
 def photographs(scale: Scale) -> Iterator[Photographs]:
-    """Lend pictures in a folder on the local disk."""
+    """Lend images in a folder on the local disk."""
     with tempfile.TemporaryDirectory() as folder:
         source = write_photographs(Path(folder), scale)
         started = time.perf_counter()
-        kept = cached(source, scale.size, Path(folder) / "cache")
+        kept = open_cache(source, scale.size, Path(folder) / "cache")
         yield Photographs(source, kept, time.perf_counter() - started)
 
 
@@ -95,11 +96,11 @@ def in_store(workers: int) -> int:
     return 2 * workers
 
 
-def plain_training(scale: Scale, pictures: Photographs, workers: int) -> Side:
-    """Return plain steps over pictures that workers prepare, three float views of each."""
-    step = plain_learning(scale, classes=len(pictures.files.classes))
-    table = torch.from_numpy(pictures.files.labels.dense())
-    batches = plain_loader(Baseline(pictures.files, scale.size), scale, scale.batch, workers)
+def plain_training(scale: Scale, images: Photographs, workers: int) -> Side:
+    """Return plain steps over images that workers prepare, three float views of each."""
+    step = plain_learning(scale, classes=len(images.files.classes))
+    table = torch.from_numpy(images.files.labels.dense())
+    batches = plain_loader(Baseline(images.files, scale.size), scale, scale.batch, workers)
 
     def train() -> None:
         unread, weak, strong, rows = next(batches)
@@ -109,7 +110,7 @@ def plain_training(scale: Scale, pictures: Photographs, workers: int) -> Side:
     return Side(train, store=in_store(workers), images=scale.batch)
 
 
-class TimedFeed(PictureFeed):
+class TimedFeed(ImageFeed):
     """Our feed, which notes how long the host waited for the loader."""
 
     waited = 0.0
@@ -135,19 +136,20 @@ class TimedBatches:
             yield batch
 
 
-def our_feed(scale: Scale, pictures: Photographs, learner: Learner) -> TimedFeed:
-    """Return our feed from pictures that are held on the device."""
+def our_feed(scale: Scale, images: Photographs, learner: Learner) -> TimedFeed:
+    """Return our feed from images that are held on the device."""
     config = Config(
         data=DataConfig(hold="device", strong="device"),
         model=ModelConfig(size=scale.size),
         run=in_half(scale),
     )
-    source, none = pictures.scaled, pictures.scaled.take(np.arange(1))
-    splits = hold(Splits(source, none, none), config, scale.device)
-    return TimedFeed(learner, splits, config, scale.device)
+    source, none = images.scaled, images.scaled.take(np.arange(1))
+    splits = hold_splits(Splits(source, none, none), config, scale.device)
+    parallel = Parallel(scale.device)
+    return TimedFeed(Context(learner, splits, config, Path(), parallel))
 
 
-def epochs(feed: PictureFeed, rows: int, batch: int) -> Iterator[Batch]:
+def epochs(feed: ImageFeed, rows: int, batch: int) -> Iterator[Batch]:
     """Yield batches as a step takes them, epoch after epoch."""
     order = ShuffledBatches(rows, batch, 0)
     received = feed.received(order)
@@ -157,40 +159,40 @@ def epochs(feed: PictureFeed, rows: int, batch: int) -> Iterator[Batch]:
 
 
 class OurTraining:
-    """Our feed and our descent, as training runs them."""
+    """Our feed and our update, as training runs them."""
 
-    def __init__(self, scale: Scale, pictures: Photographs) -> None:
-        plain = plain_learning(scale, classes=len(pictures.files.classes))
-        known = pictures.annotations
-        self.descent: Descent = our_learning(scale, in_half(scale), plain, known)
-        self.feed = our_feed(scale, pictures, self.descent.learner)
-        self.batches = epochs(self.feed, scale.pictures, scale.batch)
+    def __init__(self, scale: Scale, images: Photographs) -> None:
+        plain = plain_learning(scale, classes=len(images.files.classes))
+        known = images.annotations
+        self.update: Update = our_learning(scale, in_half(scale), plain, known)
+        self.feed = our_feed(scale, images, self.update.learner)
+        self.batches = epochs(self.feed, scale.images, scale.batch)
 
     def step(self) -> None:
         """Take one step."""
-        self.descent.take(next(self.batches), LATE)
+        self.update.take(next(self.batches), LATE)
 
 
 def end_to_end(scale: Scale) -> list[Found]:
     """G6: against a plain loader with few workers, and with many."""
-    with photographs(scale) as pictures:
-        ours = OurTraining(scale, pictures)
+    with photographs(scale) as images:
+        ours = OurTraining(scale, images)
         others = {
-            f"plain, {workers} workers": partial(plain_training, scale, pictures, workers)
+            f"plain, {workers} workers": partial(plain_training, scale, images, workers)
             for workers in scale.workers
         }
         found = against_each(Side(ours.step, images=scale.batch), others, scale)
         for each in found:
-            each.figures["seconds to scale once"] = pictures.seconds
+            each.figures["seconds to scale once"] = images.seconds
         return found
 
 
 def waiting(scale: Scale) -> list[Found]:
     """G7: the host's time without a batch, and how often it waits for the device."""
-    with photographs(scale) as pictures:
-        ours, shares = OurTraining(scale, pictures), []
+    with photographs(scale) as images:
+        ours, shares = OurTraining(scale, images), []
         batch = next(ours.batches)
-        alone = Side(lambda: ours.descent.take(batch, LATE), images=scale.batch)
+        alone = Side(lambda: ours.update.take(batch, LATE), images=scale.batch)
         sides = {"with data": Side(ours.step, images=scale.batch), "batch at hand": alone}
         figures = rates(sides, in_turns(sides, scale.device, scale.plan))
         for _ in range(scale.plan.rounds):

@@ -34,7 +34,7 @@ def decoded(files: Any, **options: Any) -> Any:
 
 
 class ScaledFiles(Dataset[Tensor]):
-    """JPEG files of pictures that are scaled already, decoded by libjpeg-turbo in torchvision."""
+    """JPEG files of images that are scaled already, decoded by libjpeg-turbo in torchvision."""
 
     def __init__(self, encoded: list[Tensor]) -> None:
         self.encoded = encoded
@@ -46,25 +46,25 @@ class ScaledFiles(Dataset[Tensor]):
         return decoded(self.encoded[row])
 
 
-def encoded_at_size(pictures: Photographs) -> list[Tensor]:
-    """Encode scaled pictures once, at quality 95 without thinning out the colours."""
+def encoded_at_size(images: Photographs) -> list[Tensor]:
+    """Encode scaled images once, at quality 95 without thinning out the colours."""
 
     def encode(row: int) -> Tensor:
         buffer = io.BytesIO()
-        pictures.scaled.open(row).save(buffer, "jpeg", quality=95, subsampling=0)
+        images.scaled.open(row).save(buffer, "jpeg", quality=95, subsampling=0)
         return torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
 
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(encode, range(len(pictures.scaled))))
+        return list(pool.map(encode, range(len(images.scaled))))
 
 
-def our_loading(scale: Scale, pictures: Photographs) -> Side:
+def our_loading(scale: Scale, images: Photographs) -> Side:
     """Return our weak views."""
-    at_once = min(scale.shown, scale.pictures)
-    plain = plain_learning(scale, classes=len(pictures.files.classes))
-    learner = our_learning(scale, RunConfig(), plain, pictures.annotations).learner
-    feed = our_feed(scale, pictures, learner)
-    order = ShuffledBatches(scale.pictures, at_once, 0)
+    at_once = min(scale.shown, scale.images)
+    plain = plain_learning(scale, classes=len(images.files.classes))
+    learner = our_learning(scale, RunConfig(), plain, images.annotations).learner
+    feed = our_feed(scale, images, learner)
+    order = ShuffledBatches(scale.images, at_once, 0)
     loader = feed.batches(order)
 
     def forever() -> Iterator[Batch]:
@@ -76,10 +76,10 @@ def our_loading(scale: Scale, pictures: Photographs) -> Side:
     return Side(lambda: next(batches).to(scale.device), images=at_once)
 
 
-def turbo_loading(scale: Scale, pictures: Photographs) -> Side:
+def turbo_loading(scale: Scale, images: Photographs) -> Side:
     """Return the same from small JPEG files that workers decode."""
     workers = scale.workers[-1]
-    files = ScaledFiles(encoded_at_size(pictures))
+    files = ScaledFiles(encoded_at_size(images))
     batches = plain_loader(files, scale, scale.shown, workers)
 
     def load() -> Tensor:
@@ -89,9 +89,9 @@ def turbo_loading(scale: Scale, pictures: Photographs) -> Side:
     return Side(load, store=in_store(workers), images=scale.shown)
 
 
-def card_loading(scale: Scale, pictures: Photographs) -> Side:
+def card_loading(scale: Scale, images: Photographs) -> Side:
     """Return the same from the original files, which the card decodes and scales."""
-    paths = [pictures.files.files(row) for row in range(scale.pictures)]  # type: ignore[misc]
+    paths = [images.files.files(row) for row in range(scale.images)]  # type: ignore[misc]
     read = [torch.from_numpy(np.fromfile(path, np.uint8)) for path in paths]
     starts = count(0, scale.shown)
     shape = [scale.size, scale.size]
@@ -107,11 +107,11 @@ def card_loading(scale: Scale, pictures: Photographs) -> Side:
 
 def loaders(scale: Scale) -> list[Found]:
     """G8: pixels of weak views on the device, against other ways to bring them there."""
-    with photographs(scale) as pictures:
-        others = {"libjpeg-turbo": partial(turbo_loading, scale, pictures)}
+    with photographs(scale) as images:
+        others = {"libjpeg-turbo": partial(turbo_loading, scale, images)}
         if scale.device.type == "cuda":
-            others["card"] = partial(card_loading, scale, pictures)
-        found = against_each(our_loading(scale, pictures), others, scale)
+            others["card"] = partial(card_loading, scale, images)
+        found = against_each(our_loading(scale, images), others, scale)
         if len(found) < 2:
             found.append(Found(why="not measured: torchvision decodes files on CUDA devices only"))
         return found

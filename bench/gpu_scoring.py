@@ -17,7 +17,7 @@ from tacit.devices import autocast
 from tacit.evaluation.evaluate import predict
 from tacit.evaluation.ranking import average_precision
 from tacit.models import build_model
-from tacit.models.folding import fold, hasten
+from tacit.models.folding import fold, prepare_for_inference
 from tacit.types import Batch
 
 BATCHES = 4
@@ -31,7 +31,7 @@ def inference(scale: Scale) -> list[Found]:
     plain = PlainModel(scale.trunk, CLASSES).eval()
     model = build_model(classes=tuple(map(str, range(CLASSES))), size=scale.size, trunk=scale.trunk)
     model.load_state_dict(our_names(plain.state_dict()))
-    ready: Any = hasten(fold(model), device, "bf16").eval()
+    ready: Any = prepare_for_inference(fold(model), device, "bf16").eval()
     plain.to(device)
     network = timm.create_model(scale.trunk, num_classes=CLASSES).to(device).eval()
     network.to(memory_format=torch.channels_last)

@@ -44,9 +44,9 @@ class Scale:
     size: int = 448
     batch: int = 16
     compiled: bool = True
-    pictures: int = 2048
+    images: int = 2048
     workers: tuple[int, int] = (4, 16)
-    shown: int = 64  # pictures at once where nothing is learnt
+    shown: int = 64  # images at once where nothing is learnt
     rows: int = 125_436
     classes: int = 600
     timed_classes: int = 60  # of scikit-learn's
@@ -66,7 +66,7 @@ class Side:
         flags: What it runs under.
         store: Steps before each block that are not timed, beside two; a loader has batches in
             store that cost nothing any more.
-        images: Pictures of one step.
+        images: Images of one step.
     """
 
     step: Callable[[], Any]
@@ -146,7 +146,7 @@ def paired(slow: list[float], fast: list[float], factor: float = 1.0) -> list[fl
 
 
 def rates(sides: Mapping[str, Side], seconds: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Return milliseconds and pictures a second of each side, by the median."""
+    """Return milliseconds and images a second of each side, by the median."""
     told: dict[str, Any] = {}
     for name, side in sides.items():
         median = statistics.median(seconds[name])

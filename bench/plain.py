@@ -1,7 +1,7 @@
 """A plain training step of IGNORE, as research code writes it: what ours is measured against.
 
 ResNet-50 and a 1 x 1 convolution in single precision and the usual memory layout; three float
-views of every picture, one of which nobody reads; weak, strong and masked view each in a forward
+views of every image, one of which nobody reads; weak, strong and masked view each in a forward
 pass in training mode with a graph, though the masked one's logits are only looked at; boolean
 indexing, which makes the host wait; Adam in a loop over the parameters. The arithmetic is that of
 our preset `released`. The same step takes a plain Query2Label, whose attention keeps its weights.
@@ -96,8 +96,8 @@ def our_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, value in state.items():
         if name == "head_weight":
             value = value[:, None]
-        name = name.replace("head_", "head.").replace("out_proj", "outward")
-        name = name.replace("in_proj_", "inward.")
+        name = name.replace("head_", "head.")
+        name = name.replace("in_proj_", "in_proj.")
         renamed[f"trunk.network.{name[6:]}" if name.startswith("trunk.") else name] = value
     return renamed
 

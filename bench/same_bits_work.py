@@ -24,7 +24,7 @@ from unittest import mock
 # What the commands below call a verb, an option, a key, a method or a file, and what else it may
 # be called: {"observe": ("draw",), "phases.lr": ("phases.rate",), "metrics.jsonl": ("log.jsonl",)}.
 # A checkout's help and lists say which of the names it knows.
-RENAMED: dict[str, tuple[str, ...]] = {}
+RENAMED: dict[str, tuple[str, ...]] = {"teach": ("teacher-scores",)}
 
 
 TRAINING = {
@@ -76,7 +76,8 @@ class Unknown(Exception):
 def spell(name: str, offered: Iterable[str]) -> str:
     """Return what a checkout calls something."""
     known = set(offered)
-    for each in (name, *RENAMED.get(name, ())):
+    tensor = name.replace(".inward.", ".in_proj.").replace(".outward.", ".out_proj.")
+    for each in (name, *RENAMED.get(name, ()), tensor):
         if each in known:
             return each
     raise Unknown(f"'{name}' is unknown; if it has a new name, write it into {Path(__file__).name}")

@@ -3,7 +3,7 @@
     python bench/scale.py [--images 1000,10000,100000,1000000] [--classes 20,300,5000,20000]
 
 The images grow with the fewest classes, and the classes grow with the fewest images. Random
-features stand in for pictures and a linear map for the model, so that what is measured is tacit's
+features stand in for images and a linear map for the model, so that what is measured is tacit's
 own: drawing observed labels and setting a method up, the order of an epoch, training steps, and
 scoring, in processor time. Each case has a process of its own. Fails if a cost grows faster than
 the work, that is like a power of the images, or of the classes, that is well above 1; and if a
@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-MOST = 1.25  # power of the size; what sorts, and what outgrows caches, is a little above 1
-STEADY = 1.5
+from bars import judge
+
 BATCH, FEATURES, STEPS = 256, 16, 20
 COLUMNS = (
     ("draw", "draw and set up, µs an image"),
@@ -177,8 +177,11 @@ def main() -> int:
         print(f"power of the {unit}: {told}", file=sys.stderr)
     slower = slowed(found["images"])
     print(f"a step with the most images takes {slower:.2f} times as long", file=sys.stderr)
-    even = all(p <= MOST for costs in grown.values() for p in costs.values())
-    return 0 if even and slower <= STEADY else 1
+    good = judge({"scale, step": slower})
+    for unit, costs in grown.items():
+        for name, power in costs.items():
+            good = judge({"scale, power": power}, f"{name} by {unit}") and good
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

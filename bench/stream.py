@@ -2,7 +2,7 @@
 
     python bench/stream.py [--rows 1000,10000,100000] [--manifest parquet] [--json]
 
-A table names a few hundred small pictures over and over, and a tiny model predicts every row, for
+A table names a few hundred small images over and over, and a tiny model predicts every row, for
 each number of rows in a process of its own. Printed are the most memory that the process had and
 its speed. Fails if the largest number of rows needs noticeably more memory than the smallest.
 1,000,000 rows take about ten times as long as 100,000.
@@ -24,22 +24,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from bars import judge
 from PIL import Image
 from pyarrow import parquet
 
 from tacit.prediction.plan import Settings
-from tacit.prediction.run import Work, find_place, predict_to
+from tacit.prediction.run import Work, choose_output, predict_to
 
-BAR = 1.15
-PICTURES, SIDE, SHARD = 300, 24, 500
+IMAGES, SIDE, SHARD = 300, 24, 500
 AT_ONCE = 10_000
 
 
 def names(rows: int) -> Iterator[list[str]]:
-    """Name pictures over and over."""
+    """Name images over and over."""
     for first in range(0, rows, AT_ONCE):
         numbers = range(first, min(first + AT_ONCE, rows))
-        yield [f"{number % PICTURES}.png" for number in numbers]
+        yield [f"{number % IMAGES}.png" for number in numbers]
 
 
 def write_manifest(path: Path, rows: int) -> None:
@@ -62,14 +62,14 @@ def write_manifest(path: Path, rows: int) -> None:
 
 
 def make_things(folder: Path) -> None:
-    """Write pictures and a model."""
+    """Write images and a model."""
     import torch
 
     from tacit.models import build_model
     from tacit.models.artefact import save_model
 
     random = np.random.default_rng(0)
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
     torch.manual_seed(0)
@@ -81,7 +81,7 @@ def predict(folder: Path, rows: int, suffix: str) -> None:
     """Predict in this process, and print what it took."""
     manifest = folder / f"{rows}.{suffix}"
     write_manifest(manifest, rows)
-    place, format = find_place(folder / f"out-{rows}.parquet", None)
+    place, format = choose_output(folder / f"out-{rows}.parquet", None)
     settings = Settings(str(folder / "model"), format, batch=50, shard_rows=SHARD, threads=1)
     started = time.perf_counter()
     tally = predict_to([str(manifest)], place, settings, Work(workers=0))
@@ -121,7 +121,7 @@ def main() -> int:
                 )
     if options.json:
         print(json.dumps({"manifest": options.manifest, "results": results}))
-    return 0 if results[-1]["peak_mib"] <= BAR * results[0]["peak_mib"] else 1
+    return 0 if judge({"stream": results[-1]["peak_mib"] / results[0]["peak_mib"]}) else 1
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         record = train(config, Path(folder) / "run")
     result = record["result"]
-    print(f"{result['map']:.1f} mAP on {result['n_images']} test pictures")
+    print(f"{result['map']:.1f} mAP on {result['n_images']} test images")
 
 
 if __name__ == "__main__":

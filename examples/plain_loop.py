@@ -3,7 +3,7 @@
     python examples/plain_loop.py [METHOD]
 
 METHOD is any name that `tacit methods` lists, `ignore` if left out, but for those that need more
-than one positive per picture: `iu` and those with a teacher. The loop asks nothing about it.
+than one positive per image: `iu` and those with a teacher. The loop asks nothing about it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tacit.config import DataConfig
 from tacit.data.source import Source
 from tacit.data.splits import load_splits
 from tacit.evaluation.metrics import mean_average_precision
@@ -36,13 +37,12 @@ def shifted(images: Tensor) -> Tensor:
 def main(name: str) -> None:
     torch.manual_seed(0)
     options = {"images": 400, "test_images": 200}
-    splits = load_splits("scenes", options=options, labels=method_class(name).labels)
+    splits = load_splits(DataConfig(options=options), method_class(name).labels)
     labels = torch.from_numpy(splits.train.labels.dense())
 
     method = build_method(name)
-    classes = splits.train.classes
-    model = build_model(classes=classes, size=48, trunk="tiny", **method.model_options)
-    method.setup(Annotations(labels, classes))
+    model = build_model(classes=splits.train.classes, size=48, trunk="tiny", **method.model_options)
+    method.setup(Annotations(labels, splits.train.classes))
     learner = Learner(model, method)
     optimiser = torch.optim.AdamW(learner.parameters(), lr=3e-3)
 
@@ -72,7 +72,7 @@ def main(name: str) -> None:
     with torch.inference_mode():
         scores = model(read(splits.test)).numpy()
     truth = (splits.test.labels.dense() == 1).astype("int8")
-    print(f"{name}: {mean_average_precision(scores, truth).map:.1f} mAP on the test pictures")
+    print(f"{name}: {mean_average_precision(scores, truth).map:.1f} mAP on the test images")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python studies/pointing.py [--methods bce,an] [--models cam,query2label] [--seed 0]
 
-For every class that is present in a test picture, the centre of its map's highest cell either lies
+For every class that is present in a test image, the centre of its map's highest cell either lies
 within the box of such an object or does not. Printed are the shares of hits, with and without the
 tolerance of the pointing game, 15 pixels of a photograph of 375, among the classes that are present
 and among those of them that are predicted, too. Finished runs in --out are not repeated. Fails if,
@@ -24,16 +24,14 @@ from torch import Tensor
 from tacit.config import resolve
 from tacit.data.source import Box, Source
 from tacit.images.views import plain
-from tacit.models.artefact import load_model
-from tacit.runs.build import read_splits
-from tacit.runs.folder import open_run
+from tacit.runs.folder import Run
 from tacit.training.run import train
 
 BARS = {"cam": 0.85, "query2label": 0.80, "ml_decoder": 0.80}
 BATCH = 100
 TOLERANCE = 15 / 375  # of the side; Zhang et al., Top-down neural attention, ECCV 2016
 SETTINGS = {
-    # A cell of this head's map is as large as the smallest objects of the usual pictures, and its
+    # A cell of this head's map is as large as the smallest objects of the usual images, and its
     # centre may lie beside one that it covers.
     "cam": ("model.size=96", "data.options.size=96"),
     # A transformer from scratch does not learn at the rate that suits the tiny trunk. Chosen by
@@ -44,7 +42,7 @@ SETTINGS = {
 
 
 def misses(boxes: tuple[Box, ...], maps: Tensor, side: int) -> dict[int, float]:
-    """Return for each class in a picture how far its highest cell is from the nearest box.
+    """Return for each class in an image how far its highest cell is from the nearest box.
 
     The distance is from the cell's centre, along the axis on which it is larger, in pixels.
     """
@@ -62,14 +60,14 @@ def misses(boxes: tuple[Box, ...], maps: Tensor, side: int) -> dict[int, float]:
 
 @torch.no_grad()
 def point(model: Any, source: Source) -> dict[str, float]:
-    """Measure a model on pictures whose boxes are known."""
+    """Measure a model on images whose boxes are known."""
     assert source.boxes
     far, seen = [], []
     for row in range(len(source)):
-        picture = source.open(row)
-        logits, maps = model.localise(model.normalise(plain(picture, model.size)[None]))
-        for label, miss in misses(source.boxes(row), maps[0], picture.width).items():
-            far.append(miss / picture.width)
+        image = source.open(row)
+        logits, maps = model.localise(model.normalise(plain(image, model.size)[None]))
+        for label, miss in misses(source.boxes(row), maps[0], image.width).items():
+            far.append(miss / image.width)
             seen.append(bool(logits[0, label] > 0))
     distance, predicted = torch.tensor(far), torch.tensor(seen)
     return {
@@ -102,11 +100,11 @@ def main() -> int:
             folder = options.out / f"{name}-{method}-{options.seed}"
             settings = (f"model.name={name}", f"method.name={method}", f"run.seed={options.seed}")
             settings += SETTINGS.get(name, ())
-            if not (folder / "run.json").exists():
-                train(resolve(None, (*settings, *options.set)), folder)
-            record = json.loads((folder / "run.json").read_text())
-            figures = point(load_model(folder), read_splits(open_run(folder)).test)
-            figures["map"] = record["result"]["map"]
+            run = Run(folder)
+            if run.result is None:
+                train(resolve(None, (*settings, *options.set)), folder, resume=True)
+            figures = point(run.model(), run.splits().test)
+            figures["map"] = run.record["result"]["map"]
             print(json.dumps({"model": name, "method": method, **figures}), flush=True)
             if method == "bce":
                 good = good and figures["strict_predicted"] >= BARS.get(name, 0)

@@ -55,8 +55,8 @@ def _page(rows: list[Row], seeds: int, gain: float) -> str:
 
 The four trainings of `tacit demo`, each with {seeds} seeds: mean and standard deviation of the
 test mAP in percent, identification of missing labels in the last epoch, and seconds of training,
-two trainings at a time on two cores. The epoch was chosen on validation pictures with clean labels.
-Pictures, observed labels and split are the same for all; a seed moves weights, order and
+two trainings at a time on two cores. The epoch was chosen on validation images with clean labels.
+Images, observed labels and split are the same for all; a seed moves weights, order and
 augmentation.
 
 {header}

@@ -3,8 +3,8 @@
     python studies/teacher.py --out teacher.npz [--images 1250] [--seed 0]
 
 No network trained on captions knows the shapes of scenes, so a small model is trained with full
-labels on scenes drawn from another seed, of which no picture is among those to be learned from. It
-then scores the training pictures once, a softmax over classes as an image-text teacher would.
+labels on scenes drawn from another seed, of which no image is among those to be learned from. It
+then scores the training images once, a softmax over classes as an image-text teacher would.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from tacit.config import Config, resolve
 from tacit.evaluation.evaluate import predict
-from tacit.images.loader import evaluation_loader
+from tacit.images.loader import build_evaluation_loader
 from tacit.models.artefact import load_model
 from tacit.runs.build import read_splits
 from tacit.teachers import save_scores
@@ -28,14 +28,14 @@ TEACHER = ("method.name=bce", "data.options.images=600", "phases.epochs=12")
 
 
 def teach(config: Config, path: Path) -> None:
-    """Train the teacher and write its scores of the training pictures of a run."""
+    """Train the teacher and write its scores of the training images of a run."""
     source = read_splits(config).train
     with tempfile.TemporaryDirectory() as folder:
         other = f"data.options.seed={OTHER + config.run.seed}"
         settings = (*TEACHER, other, f"run.seed={config.run.seed}", "run.device=cpu")
         train(resolve(None, settings), Path(folder) / "teacher")
         model = load_model(Path(folder) / "teacher")
-    loader = evaluation_loader(source, model.size, 64, 0)
+    loader = build_evaluation_loader(source, model.size, 64, 0)
     probabilities = torch.from_numpy(predict(model, loader, torch.device("cpu")))
     shares = probabilities.clamp(1e-6, 1 - 1e-6).logit().softmax(1)
     save_scores(path, source.images, shares, source.classes)

@@ -197,11 +197,11 @@ def test_the_plain_step_computes_what_ours_does(
             part.dropout = 0.0
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.0
-    labels = steps.pictures(scale.size, scale.batch)[2]
+    labels = steps.images(scale.size, scale.batch)[2]
     ours = steps.our_learning(scale, steps.RunConfig(), plain, steps.described(labels), name)
     plain.model.double(), ours.learner.double()
     plain.tau, plain.mu = plain.tau.double(), plain.mu.double()
-    weak, strong = (view.double() / 99 - 1 for view in steps.pictures(scale.size, scale.batch)[:2])
+    weak, strong = (view.double() / 99 - 1 for view in steps.images(scale.size, scale.batch)[:2])
     batch = steps.Batch(torch.arange(scale.batch), labels, {"weak": weak, "strong": strong})
     for _ in range(3):
         expected = plain((weak, strong, weak), labels)

@@ -43,6 +43,7 @@ from tacit.experiments.demo import plan
 from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, hyperparameters, method_class
 from tacit.models import MODELS, build_model
+from tacit.training.run import complete
 from tacit.types import Annotations, Batch, Clock
 
 ROOT = Path(__file__).parent.parent
@@ -221,23 +222,6 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     assert written - listed == {ROOT / "docs" / "index.md"}
 
 
-def test_the_readme_shows_the_tree_as_it_is() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = next(block for block in read_blocks(ROOT / "README.md") if "src/tacit/" in block.text)
-    folders, shown = {0: ""}, set()
-    for line in tree.text.splitlines()[1:]:
-        depth, name = (len(line) - len(line.lstrip())) // 2 - 1, line.split()[0]
-        if name.endswith("/"):
-            folders[depth + 1] = folders[depth] + name
-        else:
-            shown.add(folders[depth] + name)
-        assert line.split()[1:], f"{name} has no description"
-    package = ROOT / "src" / "tacit"
-    files = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
-    assert shown == {path.as_posix() for path in files if "__pycache__" not in path.parts}
-    assert "<!-- demo-table -->" in text or "| IGNORE |" in text
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_examples_run(example: Path, workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) < 80
@@ -380,7 +364,7 @@ def check_preset_table(name: str, text: str) -> None:
 
 
 def test_frequencies_of_scenes_are_true() -> None:
-    rows = table_rows((ROOT / "docs" / "data.md").read_text(encoding="utf-8"))
+    rows = table_rows((ROOT / "docs" / "scenes.md").read_text(encoding="utf-8"))
     count = 3000
     present = np.zeros((count, len(CLASSES)), dtype=bool)
     for index in range(count):
@@ -407,7 +391,8 @@ def test_the_recipes_of_scenes_are_what_the_demonstration_trains() -> None:
         config.method.name: config for (name, _), config in plan(1).items() if "off" not in name
     }
     for name, config in planned.items():
-        assert resolve(ROOT / "recipes" / "scenes.toml", (f"method.name={name}",)) == config
+        chosen = resolve(ROOT / "recipes" / "scenes.toml", (f"method.name={name}",))
+        assert complete(chosen) == config
 
 
 @pytest.mark.parametrize("verb", ["methods", "models", "datasets"])

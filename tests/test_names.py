@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
 
 import tacit
 from tacit.config import resolve
@@ -26,9 +25,9 @@ from tacit.names import csv_writer, escape_formula, join_lines, read_lines, writ
 from tacit.prediction.columns import Columns
 from tacit.prediction.output import count, merge, write_part
 from tacit.prediction.plan import Settings
-from tacit.runs.folder import Log
+from tacit.runs.folder import Log, Run
 from tacit.teachers.stored import read_scores, save_scores
-from tacit.training.suspects import FILE, SuspectLog, read_suspects
+from tacit.training.suspects import SuspectLog
 from tacit.types import Annotations, Batch, Step
 
 # Where `str.splitlines` ends a line and a text file does not.
@@ -162,13 +161,13 @@ def test_suspects_and_metrics_keep_names(name: str, tmp_path: Path) -> None:
     marked[0, 1] = True
     log.update(Batch(torch.tensor([1]), marked.char() * 0, {}), Step({}, marked), 1)
     log.state_dict()
-    log.write(tmp_path)
-    assert parquet.read_table(tmp_path / FILE).to_pylist()[0]["class"] == name
-    (row,) = read_suspects(tmp_path, source).to_pylist()
+    log.write(Run(tmp_path).suspects_file)
+    assert Run(tmp_path).suspects().to_pylist()[0]["class"] == name
+    (row,) = Run(tmp_path).suspects(source).to_pylist()
     assert (row["image"], row["class"]) == (source.images[1], name)
     other = source.with_labels(SparseLabels.of(np.zeros((4, 4), np.int8)))
     with pytest.raises(DataError, match="suspects of other images or labels"):
-        read_suspects(tmp_path, other)
+        Run(tmp_path).suspects(other)
     metrics = Log(tmp_path / "metrics.jsonl")
     records = [{"epoch": epoch, "per_class": {name: 1.0}} for epoch in (1, 2)]
     for record in records:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ranks import reports_of_ranks
 from tacit.distributed import sum_over_ranks, world_size
-from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
-from tacit.modes import batch_statistics_only, evaluating
+from tacit.methods.parts.statistics import ExponentialAverage, mark_largest_of, masked_mean
+from tacit.modes import evaluating, using_batch_statistics
 
 SHARED = torch.tensor([[0.5, -1.2, 2.0, -0.3], [-0.8, 1.5, 0.1, -2.2]], dtype=torch.float64)
 MASKED = torch.tensor([[0.3, -1.3, -1.0, -0.2], [-0.9, -0.7, -0.2, -2.3]], dtype=torch.float64)
@@ -174,7 +173,7 @@ class TestModes:
     def test_batch_statistics_only_computes_what_training_does(self) -> None:
         network = small_network()[:3].train()
         before = state_of(network)
-        with batch_statistics_only(network):
+        with using_batch_statistics(network):
             quiet = network(self.images)
         assert same(state_of(network), before)
         assert torch.equal(network(self.images), quiet)
@@ -182,7 +181,7 @@ class TestModes:
 
     def test_batch_statistics_only_leaves_layers_without_statistics_alone(self) -> None:
         network = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.BatchNorm2d(3))
-        with batch_statistics_only(network):
+        with using_batch_statistics(network):
             pass
         assert [layer.track_running_stats for layer in network] == [False, True]
 
@@ -202,7 +201,7 @@ class TestModes:
             assert not any(module.training for module in network.modules())
         assert [module.training for module in network] == [True, False, True, True]
 
-    @pytest.mark.parametrize("manager", [batch_statistics_only, evaluating])
+    @pytest.mark.parametrize("manager", [using_batch_statistics, evaluating])
     def test_modes_come_back_after_an_exception(self, manager: Callable[..., object]) -> None:
         network = small_network().train()
         with pytest.raises(ZeroDivisionError), manager(network):  # type: ignore[attr-defined]
@@ -228,7 +227,7 @@ class TestModes:
             if remember_masked:
                 layer(masked)
             else:
-                with batch_statistics_only(layer):
+                with using_batch_statistics(layer):
                     layer(masked)
             assert layer.running_mean is not None
             assert layer.running_mean.item() == pytest.approx(weight, rel=1e-12, abs=1e-15)
@@ -259,20 +258,10 @@ def compute_share(rank: int, processes: int) -> dict[str, Tensor]:
 
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     # This file run as a script, see below: one process per share.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)], env=environment)
-        for rank in range(PROCESSES)
-    ]
-    try:
-        assert [process.wait(timeout=60) for process in running] == [0] * PROCESSES
-    finally:
-        for process in running:
-            process.kill()
+    shares = reports_of_ranks(__file__, tmp_path, PROCESSES)
     expected = compute_share(0, 1)
     assert expected.pop("world") == 1
-    for rank in range(PROCESSES):
-        share = torch.load(tmp_path / f"{rank}.pt")
+    for share in shares:
         assert share.pop("world") == PROCESSES
         for name, value in expected.items():
             torch.testing.assert_close(share[name], value, rtol=1e-12, atol=1e-12)
@@ -290,6 +279,6 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("count", [-1.0, 0.0, 0.2, 1.0, 2.5, 4.0, 99.0])
 def test_as_many_of_the_largest_as_a_tensor_says(count: float) -> None:
     values = torch.tensor([[0.3, -torch.inf], [0.9, 0.1], [0.5, 0.2]])
-    marked = largest_of(values, torch.tensor(count))
+    marked = mark_largest_of(values, torch.tensor(count))
     kept = sorted(values.flatten().tolist(), reverse=True)[: max(math.ceil(count), 0)]
     assert sorted(values[marked].tolist(), reverse=True) == kept

@@ -14,7 +14,7 @@ from benchmark_copies import cub as cub
 from benchmark_copies import nuswide as nuswide
 from benchmark_copies import voc2012 as voc2012
 from tacit import cli
-from tacit.config import Config, load_recipe, resolve
+from tacit.config import Config, DataConfig, load_recipe, resolve
 from tacit.data.splits import load_splits
 from tacit.methods import METHODS, build_method
 from tacit.models import MODELS
@@ -129,7 +129,7 @@ def test_every_cell_trains_on_the_official_format(
     prepare = ["prepare", benchmark, f"--root={root}", f"--out=data/{benchmark}"]
     assert cli.run(prepare) == 0
     part: dict[str, Any] = {"validation": 0.5 if benchmark == "cub" else 0.34}
-    train = load_splits(f"data/{benchmark}", positives=1, **part).train
+    train = load_splits(DataConfig(name=f"data/{benchmark}", positives=1, **part)).train
     batch = min(2, len(train))
     shares = torch.rand(len(train), len(train.classes)).softmax(1)
     save_scores(Path("teacher.npz"), train.images, shares)

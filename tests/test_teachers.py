@@ -13,9 +13,9 @@ import torch
 from tacit.errors import DataError, UsageError
 from tacit.labels import SparseLabels, fingerprint
 from tacit.teachers import (
-    class_shares,
+    compute_class_shares,
+    compute_patch_shares,
     embed,
-    patch_shares,
     read_scores,
     save_scores,
 )
@@ -34,7 +34,7 @@ def annotations() -> Annotations:
 
 def test_shares_are_a_softmax_of_cosines() -> None:
     images, texts = torch.randn(4, 5).double(), torch.randn(3, 5).double()
-    found = class_shares(images, texts, 0.1)
+    found = compute_class_shares(images, texts, 0.1)
     for row in range(4):
         cosines = [
             float(images[row] @ texts[label] / (images[row].norm() * texts[label].norm()))
@@ -52,11 +52,11 @@ def test_crops_speak_up_where_they_are_surer_than_of_the_known_class() -> None:
     known = torch.zeros(6, 5, dtype=torch.bool)
     known[range(6), [0, 1, 2, 3, 4, 0]] = True
     known[0, 3] = True
-    found = patch_shares(images, crops, texts, known, 0.3)
+    found = compute_patch_shares(images, crops, texts, known, 0.3)
     raised = 0
     for row in range(6):
-        whole = class_shares(images[row], texts, 0.3)
-        parts = class_shares(crops[row], texts, 0.3)
+        whole = compute_class_shares(images[row], texts, 0.3)
+        parts = compute_class_shares(crops[row], texts, 0.3)
         least = min(float(whole[label]) for label in range(5) if known[row, label])
         for label in range(5):
             above = float(parts[:, label].max()) > least
@@ -83,7 +83,7 @@ class TestFiles:
         file = tmp_path / "teacher.npz"
         order = [2, 0, 1]
         scores: Any = torch.cat([SCORES[order], torch.zeros(1, 2)])
-        names = [*(NAMES[row] for row in order), "of another part.jpg"]
+        names = [*(NAMES[row] for row in order), "of another split.jpg"]
         save_scores(file, names, scores if kind is torch.Tensor else scores.numpy(), CLASSES)
         assert torch.equal(read_scores(file, annotations), SCORES)
         assert [path.name for path in tmp_path.iterdir()] == ["teacher.npz"]
@@ -92,7 +92,7 @@ class TestFiles:
         images, texts = torch.randn(3, 4), torch.randn(2, 4)
         np.savez(tmp_path / "t.npz", names=np.array(NAMES), images=images, texts=texts)
         found = read_scores(tmp_path / "t.npz", annotations)
-        torch.testing.assert_close(found, class_shares(images, texts))
+        torch.testing.assert_close(found, compute_class_shares(images, texts))
 
     def test_a_plain_array_is_taken_row_by_row(
         self, tmp_path: Path, annotations: Annotations
@@ -189,20 +189,20 @@ class TestCrops:
     crops = torch.eye(3)[torch.tensor([[1, 2], [0, 2]])].double()
 
     def local(self, known: Any, enough: float = 1.0) -> torch.Tensor:
-        whole = class_shares(self.images, self.texts, 1)
+        whole = compute_class_shares(self.images, self.texts, 1)
         table = torch.tensor(known, dtype=torch.bool)
-        found = patch_shares(self.images, self.crops, self.texts, table, 1, enough)
+        found = compute_patch_shares(self.images, self.crops, self.texts, table, 1, enough)
         return 2 * found - whole
 
     def test_nothing_known_lets_every_crop_speak(self) -> None:
-        parts = class_shares(self.crops, self.texts, 1)
+        parts = compute_class_shares(self.crops, self.texts, 1)
         known = [[True, False, False], [False, False, False]]
         found = self.local(known)
         torch.testing.assert_close(found[1], parts[1].amax(0))
         torch.testing.assert_close(found[0], parts[0].amin(0))  # none exceeds the whole's share
 
     def test_a_share_may_be_enough_whatever_is_known(self) -> None:
-        parts = class_shares(self.crops, self.texts, 1)
+        parts = compute_class_shares(self.crops, self.texts, 1)
         known = [[True, False, False], [False, True, False]]
         assert not torch.equal(self.local(known), parts.amax(1))
         torch.testing.assert_close(self.local(known, enough=0), parts.amax(1))
@@ -214,9 +214,9 @@ class TestCrops:
         with pytest.raises(UsageError, match=r"they must be \(N, C\), \(N, G, C\) and \(N, C\)"):
             self.local([[True, False, False]])
         with pytest.raises(UsageError, match=r"must be \(N, D\) and \(C, D\), from one pair"):
-            class_shares(self.images, torch.eye(4).double())
+            compute_class_shares(self.images, torch.eye(4).double())
         with pytest.raises(UsageError, match="temperature must be a number above 0, not 0"):
-            class_shares(self.images, self.texts, 0)
+            compute_class_shares(self.images, self.texts, 0)
 
 
 def test_scores_that_depend_on_known_labels_are_read_with_no_others(tmp_path: Path) -> None:

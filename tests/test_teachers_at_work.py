@@ -17,10 +17,10 @@ from PIL import Image
 from tacit.errors import DataError, UsageError
 from tacit.teachers import (
     TowerTeacher,
-    agreement,
-    class_shares,
+    compute_class_shares,
+    cut_into_crops,
     fill_template,
-    grid_of_crops,
+    measure_agreement,
     open_clip_towers,
     score,
     scoring,
@@ -30,7 +30,7 @@ CLASSES = ("boat", "car")
 
 
 class Scene:
-    """Pictures whose only content is their number; a teacher can but say it again."""
+    """Images whose only content is their number; a teacher can but say it again."""
 
     classes, images = CLASSES, tuple(f"{number}.png" for number in range(25))
     labels = np.eye(2, dtype=np.int8)[np.arange(25) % 2]
@@ -46,9 +46,9 @@ class Scene:
         return self.mark
 
 
-def says(pictures: list[int], known: torch.Tensor) -> torch.Tensor:
-    assert torch.equal(known, torch.from_numpy(Scene.labels[pictures] == 1))
-    return torch.tensor([[number / 100, 0.5] for number in pictures], dtype=torch.float64)
+def says(images: list[int], known: torch.Tensor) -> torch.Tensor:
+    assert torch.equal(known, torch.from_numpy(Scene.labels[images] == 1))
+    return torch.tensor([[number / 100, 0.5] for number in images], dtype=torch.float64)
 
 
 class TestScoring:
@@ -59,11 +59,11 @@ class TestScoring:
     def stopping(self, after: int) -> Any:
         left = [after]
 
-        def teacher(pictures: list[int], known: torch.Tensor) -> torch.Tensor:
-            left[0] -= len(pictures)
+        def teacher(images: list[int], known: torch.Tensor) -> torch.Tensor:
+            left[0] -= len(images)
             if left[0] < 0:
                 raise KeyboardInterrupt
-            return says(pictures, known)
+            return says(images, known)
 
         return teacher
 
@@ -79,8 +79,8 @@ class TestScoring:
         assert heard == sorted(heard) and heard[0] == (4, 25) and heard[-1] == (25, 25)
 
     def test_the_file_says_whose_labels_a_teacher_may_have_looked_at(self, tmp_path: Path) -> None:
-        def blind(pictures: list[int], known: torch.Tensor) -> torch.Tensor:
-            return says(pictures, known)
+        def blind(images: list[int], known: torch.Tensor) -> torch.Tensor:
+            return says(images, known)
 
         blind.uses_known = False  # type: ignore[attr-defined]
         score(Scene(), says, tmp_path / "looks.npz")
@@ -98,9 +98,9 @@ class TestScoring:
         assert sorted(scene.opened) == list(range(10, 25))
         assert np.array_equal(found, score(Scene(), says, tmp_path / "straight.npz"))
 
-    @pytest.mark.parametrize("other", ["pictures", "teacher"])
+    @pytest.mark.parametrize("other", ["images", "teacher"])
     def test_what_something_else_left_is_not_used(self, other: str, tmp_path: Path) -> None:
-        file, scene = tmp_path / "t.npz", Scene("other" if other == "pictures" else "mine")
+        file, scene = tmp_path / "t.npz", Scene("other" if other == "images" else "mine")
         with pytest.raises(KeyboardInterrupt):
             score(Scene(), self.stopping(after=15), file, batch=5)
         score(scene, says, file, about="another" if other == "teacher" else "")
@@ -109,8 +109,8 @@ class TestScoring:
     @pytest.mark.parametrize(
         ("teacher", "sentence"),
         [
-            (lambda pictures, known: torch.ones(len(pictures), 3), r"shape \(10, 3\) for the 10"),
-            (lambda pictures, known: np.full(known.shape, np.nan), "no numbers for some of the 10"),
+            (lambda images, known: torch.ones(len(images), 3), r"shape \(10, 3\) for the 10"),
+            (lambda images, known: np.full(known.shape, np.nan), "no numbers for some of the 10"),
         ],
     )
     def test_a_teacher_that_says_something_else_is_refused(
@@ -123,35 +123,35 @@ class TestScoring:
     def test_agreement_shows_columns_that_are_mixed_up(self) -> None:
         scores = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.5, 0.3, 0.2]], dtype=np.float32)
         known = np.array([[True, False, False], [False, True, False], [False, True, False]])
-        assert agreement(scores, known, 1) == pytest.approx(2 / 3)
-        assert agreement(scores, known, 2) == 1
-        assert agreement(scores[:, ::-1], known, 1) == pytest.approx(1 / 3)
-        assert agreement(scores, np.zeros_like(known), 1) == 0
+        assert measure_agreement(scores, known, 1) == pytest.approx(2 / 3)
+        assert measure_agreement(scores, known, 2) == 1
+        assert measure_agreement(scores[:, ::-1], known, 1) == pytest.approx(1 / 3)
+        assert measure_agreement(scores, np.zeros_like(known), 1) == 0
 
 
 class TestTowerTeacher:
-    """Towers whose embedding of a picture is its mean colour, and whose texts are colours."""
+    """Towers whose embedding of an image is its mean colour, and whose texts are colours."""
 
     texts = torch.eye(3)
 
     @staticmethod
     def teacher(**options: Any) -> TowerTeacher:
-        def prepare(picture: Image.Image) -> torch.Tensor:
-            pixels = np.asarray(picture, dtype=np.float32) / 255
+        def prepare(image: Image.Image) -> torch.Tensor:
+            pixels = np.asarray(image, dtype=np.float32) / 255
             return torch.from_numpy(pixels.mean((0, 1)))
 
         return TowerTeacher(lambda colours: colours, TestTowerTeacher.texts, prepare, **options)
 
     @staticmethod
     def quarters() -> Image.Image:
-        picture = Image.new("RGB", (8, 6), (255, 0, 0))
-        picture.paste((0, 255, 0), (4, 3, 8, 6))
-        return picture
+        image = Image.new("RGB", (8, 6), (255, 0, 0))
+        image.paste((0, 255, 0), (4, 3, 8, 6))
+        return image
 
     def test_only_crops_are_weighed_by_known_labels(self) -> None:
         assert [self.teacher(grid=grid).uses_known for grid in (0, 2)] == [False, True]
 
-    def test_it_looks_at_whole_pictures(self) -> None:
+    def test_it_looks_at_whole_images(self) -> None:
         known = torch.zeros(1, 3, dtype=torch.bool)
         found = self.teacher(temperature=0.5)([self.quarters()], known)
         length = math.sqrt(0.75**2 + 0.25**2)
@@ -159,22 +159,22 @@ class TestTowerTeacher:
         assert found[0].tolist() == pytest.approx([power / sum(powers) for power in powers])
 
     def test_and_at_crops(self) -> None:
-        pictures, known = [self.quarters()] * 2, torch.tensor([[True, False, False]] * 2)
-        found = self.teacher(grid=2, temperature=0.1)(pictures, known)
-        whole = class_shares(torch.tensor([0.75, 0.25, 0]), self.texts, 0.1)
-        red, green = (class_shares(self.texts[label], self.texts, 0.1) for label in (0, 1))
-        # The crops' largest shares of red and green exceed that of red in the whole picture.
+        images, known = [self.quarters()] * 2, torch.tensor([[True, False, False]] * 2)
+        found = self.teacher(grid=2, temperature=0.1)(images, known)
+        whole = compute_class_shares(torch.tensor([0.75, 0.25, 0]), self.texts, 0.1)
+        red, green = (compute_class_shares(self.texts[label], self.texts, 0.1) for label in (0, 1))
+        # The crops' largest shares of red and green exceed that of red in the whole image.
         local = torch.stack([red[0], green[1], torch.min(red[2], green[2])])
         for row in found:
             torch.testing.assert_close(row, (whole + local) / 2)
 
-    def test_a_grid_covers_a_picture_without_overlaps(self) -> None:
-        picture = Image.fromarray(np.arange(7 * 5, dtype=np.uint8).reshape(5, 7))
-        parts = [np.asarray(part) for part in grid_of_crops(picture, 3)]
+    def test_a_grid_covers_an_image_without_overlaps(self) -> None:
+        image = Image.fromarray(np.arange(7 * 5, dtype=np.uint8).reshape(5, 7))
+        parts = [np.asarray(part) for part in cut_into_crops(image, 3)]
         rows = [np.concatenate(parts[first : first + 3], axis=1) for first in (0, 3, 6)]
-        assert np.array_equal(np.concatenate(rows), np.asarray(picture))
+        assert np.array_equal(np.concatenate(rows), np.asarray(image))
         with pytest.raises(UsageError, match="7 x 5 pixels cannot be cut into 6 x 6"):
-            grid_of_crops(picture, 6)
+            cut_into_crops(image, 6)
         with pytest.raises(UsageError, match="0 or more along a side, not -1"):
             self.teacher(grid=-1)
 

@@ -18,6 +18,7 @@ from tacit.errors import UsageError, nearest_name
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+LabelKind = Literal["observed", "full", "true_negatives"]
 
 
 class Section(BaseModel):
@@ -31,7 +32,7 @@ class DataConfig(Section):
 
     name: str = Field("scenes", description="data set, see `tacit datasets`, or a path to labels")
     options: dict[str, Any] = Field({}, description="passed on to the reader of the data set")
-    labels: Literal["observed", "full", "true_negatives"] | None = Field(
+    labels: LabelKind | None = Field(
         None, description="labels to train on; left out, the method says what it is meant for"
     )
     positives: int | None = Field(
@@ -46,10 +47,10 @@ class DataConfig(Section):
     draw_seed: int = Field(1200, ge=0, description="seed of the draw of observed labels")
     split_seed: int = Field(1200, ge=0, description="seed of the validation split")
     validation: float = Field(
-        0.2, gt=0, lt=1, description="share set aside for validation, where there is no such part"
+        0.2, gt=0, lt=1, description="share set aside for validation, where there is no such split"
     )
     test: float = Field(
-        0.1, gt=0, lt=1, description="share set aside for the test, where there is no such part"
+        0.1, gt=0, lt=1, description="share set aside for the test, where there is no such split"
     )
     validation_labels: Literal["clean", "observed"] | None = Field(
         None,
@@ -60,17 +61,19 @@ class DataConfig(Section):
         "none", description="mix pairs of images; plain mixup means nothing for unknown labels"
     )
     cache: str | None = Field(
-        None, description="folder for pictures scaled once, which every run then reads"
+        None, description="folder for images scaled once, which every run then reads"
     )
     hold: Literal["disk", "memory", "device"] = Field(
-        "disk", description="where cached pictures wait to be read"
+        "disk", description="where cached images wait to be read"
     )
     reading: Literal["exact", "fast"] = Field(
-        "exact", description="fast scales pictures by torch, within one level of 255"
+        "exact", description="fast scales images by torch, within one level of 255"
     )
     strong: Literal["host", "device"] = Field(
-        "host", description="where strong views are made: picture by picture, or by batches"
+        "host", description="where strong views are made: image by image, or by batches"
     )
+    strong_operations: int = Field(3, ge=1, description="changes that make a view a strong one")
+    strong_magnitude: int = Field(5, ge=0, le=30, description="how large they are, of 30")
     workers: int = Field(0, ge=0, description="processes that prepare batches")
 
 
@@ -131,9 +134,9 @@ class Phase(Section):
     patience: int | None = Field(
         None, ge=0, description="epochs without a better one before the phase ends early"
     )
-    freeze: tuple[str, ...] = Field((), description="parts of the model that do not learn")
+    freeze: tuple[str, ...] = Field((), description="modules of the model that do not learn")
     features: Literal["fresh", "maps", "pooled"] = Field(
-        "fresh", description="how often a frozen trunk reads a picture"
+        "fresh", description="how often a frozen trunk reads an image"
     )
 
 
@@ -145,7 +148,7 @@ class RunConfig(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     sync_batch_norm: bool = Field(False, description="batch statistics over all processes, on CUDA")
     shard: bool = Field(False, description="divide the trunk's weights among the processes")
-    together: bool = Field(False, description="let the trunk read all views of a batch in one go")
+    fuse_views: bool = Field(False, description="let the trunk read all views of a batch in one go")
     checkpointing: bool = Field(
         False, description="compute the trunk's activations twice instead of keeping them"
     )
@@ -318,7 +321,7 @@ def _validate(shape: type[Config], tables: dict[str, Any], where: str) -> Config
 
 
 def explain(error: ValidationError, where: str, shape: type[BaseModel]) -> str:
-    """Say in one sentence what is wrong with a configuration."""
+    """Describe in one sentence what is wrong with a configuration."""
     # A list whose only entry is wrong is reported as too short as well.
     problems = [each for each in error.errors() if each["type"] != "too_short"] or error.errors()
     problem, more = problems[0], len(problems) - 1

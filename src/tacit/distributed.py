@@ -75,7 +75,7 @@ ROWS_AT_ONCE = 1024
 
 
 def is_first() -> bool:
-    """Say whether this is the process that writes files and speaks to the user."""
+    """Whether this is the process that writes files and to the console."""
     return rank() == 0
 
 
@@ -85,7 +85,7 @@ def wait_for_all() -> None:
 
 
 @contextmanager
-def first_alone() -> Iterator[None]:
+def first_process_first() -> Iterator[None]:
     """Let the first process do something before all others do."""
     if not is_first():
         wait_for_all()
@@ -94,7 +94,7 @@ def first_alone() -> Iterator[None]:
         wait_for_all()
 
 
-def agreed(number: int | None) -> int | None:
+def agree_on(number: int | None) -> int | None:
     """Return the largest number that any process has, so that all decide the same."""
     if world_size() == 1:
         return number

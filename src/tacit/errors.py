@@ -51,7 +51,7 @@ def _shorten(text: str) -> str:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name a person most likely meant, if any comes close."""
+    """Return the known name that was most likely meant, if any comes close."""
     matches = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None
 

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def full_precision(logits: Tensor) -> Tensor:
-    """Return logits in at least 32 bits; half precision makes probabilities saturate and tie."""
-    return logits if logits.dtype == torch.float64 else logits.float()
+def full_precision(values: Tensor) -> Tensor:
+    """Return values in at least 32 bits; half precision makes probabilities saturate and tie."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def positive_loss(logits: Tensor, epsilon: float = 0.0) -> Tensor:
@@ -104,7 +104,8 @@ def discounted(logits: Tensor, present: Tensor, focus: float) -> Tensor:
 
 
 def hill(logits: Tensor, peak: float) -> Tensor:
-    """A negative loss whose pull fades for likely cells: who is very sure is probably right.
+    """A negative loss whose pull fades for likely cells: a very confident prediction is probably
+    right.
 
     The loss itself turns at two thirds of ``peak``. With 1.5, the literature's value, that is at
     p = 1, so it never falls; its gradient on the logit is largest at p = 1/2.

@@ -42,7 +42,7 @@ class Batch:
 
     @property
     def unknown(self) -> Tensor:
-        """Cells nobody has looked at, (B, C) bool."""
+        """Unknown cells, (B, C) bool."""
         return self.labels == 0
 
     def to(self, device: torch.device) -> Batch:

@@ -89,7 +89,7 @@ def test_open_images_knows_present_absent_and_unknown(openimages_v3: Path) -> No
     train = listing.source("train")
     assert train.images == ["train/a1.jpg", "train/b2.jpg"]
     assert train.labels.dense().tolist() == [[0, -1, 1], [1, 0, 0]]
-    assert listing.part_names() == ["train", "validation", "test"]
+    assert listing.split_names() == ["train", "validation", "test"]
     assert "1 labels of train are of classes not trainable" in listing.notes
 
 
@@ -100,7 +100,7 @@ def test_open_images_refuses_machine_labels_and_contradictions(openimages_v3: Pa
     with pytest.raises(DataError, match="1 rows have a confidence other than 0 and 1"):
         read_benchmark("openimages_v3", openimages_v3)
     path.write_text(good + "a1,verification,/m/3,0\n")
-    with pytest.raises(DataError, match="train part contradicts itself: 1 cells"):
+    with pytest.raises(DataError, match="train split contradicts itself: 1 cells"):
         read_benchmark("openimages_v3", openimages_v3)
 
 
@@ -141,5 +141,5 @@ def test_coco_parts_must_have_the_same_categories(coco2014: Path) -> None:
     content = json.loads(path.read_text())
     content["categories"][1]["name"] = "lorry"
     path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match="other categories than the training part"):
+    with pytest.raises(DataError, match="other categories than the training split"):
         read_benchmark("coco2014", coco2014)

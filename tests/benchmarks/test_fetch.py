@@ -111,7 +111,7 @@ def test_unpacking_that_was_interrupted_is_noticed_and_gone_on_with(
     def some(what: str, done: int, total: int | None) -> None:
         nonlocal count
         count += what.startswith("unpacking")
-        if count == 43:  # of 40 image sets and 6 pictures
+        if count == 43:  # of 40 image sets and 6 images
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -173,7 +173,7 @@ def test_every_missing_file_has_an_archive_or_a_sentence(name: str, tmp_path: Pa
     assert all(str(tmp_path / file) in said for file in row.files)
 
 
-def test_open_images_pictures_are_said_to_be_fetched_by_hand(
+def test_open_images_images_are_said_to_be_fetched_by_hand(
     server: Server, openimages_v3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = openimages_v3 / "human.tar.gz"

@@ -10,7 +10,8 @@ import pytest
 
 from tacit.benchmarks import BENCHMARKS, read_benchmark
 from tacit.benchmarks.prepare import find_missing, prepare
-from tacit.benchmarks.published import agree, read_published
+from tacit.benchmarks.published import compare_labels, read_published
+from tacit.config import DataConfig
 from tacit.data.formats import read_listing
 from tacit.data.observe import draw_observed
 from tacit.data.prepared import read_prepared, write_observed
@@ -27,7 +28,7 @@ def test_what_was_prepared_is_read_back(
     done = prepare(name, root, tmp_path / "out")
     official, read = read_benchmark(name, root), read_listing(tmp_path / "out")
     assert list(read.images) == list(official.images)
-    assert read.classes == official.classes and list(read.parts) == list(official.parts)
+    assert read.classes == official.classes and list(read.splits) == list(official.splits)
     assert read.truth is not None and read.truth.equals(official.labels)
     assert read.root == official.root.resolve()
     assert done.record == json.loads((tmp_path / "out" / "data.json").read_text())
@@ -50,7 +51,7 @@ def test_each_part_is_drawn_with_a_generator_of_its_own(voc2012: Path, tmp_path:
         assert source.labels.equals(expected)
 
 
-def test_counts_that_are_not_the_literatures_and_missing_pictures_are_told(
+def test_counts_that_are_not_the_literatures_and_missing_images_are_told(
     voc2012: Path, tmp_path: Path
 ) -> None:
     gone = voc2012 / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2007_000027.jpg"
@@ -58,7 +59,7 @@ def test_counts_that_are_not_the_literatures_and_missing_pictures_are_told(
     done = prepare("voc2012", voc2012, tmp_path / "out")
     counts, missing = done.warnings
     assert "3 train, 2 test images; the literature has 5,717 train, 5,823 test" in counts
-    assert "1 pictures are not below" in missing and "JPEGImages/2007_000027.jpg" in missing
+    assert "1 images are not below" in missing and "JPEGImages/2007_000027.jpg" in missing
     assert done.missing == ("JPEGImages/2007_000027.jpg",) and done.record["missing"] == 1
     assert find_missing(read_benchmark("voc2012", voc2012)) == done.missing
 
@@ -110,13 +111,14 @@ def test_a_folder_without_a_record_is_no_data_set(voc2012: Path, tmp_path: Path)
 
 def test_training_finds_the_parts_and_the_truth(nuswide: Path, tmp_path: Path) -> None:
     prepare("nuswide", nuswide, tmp_path / "out")
-    splits = load_splits(str(tmp_path / "out"), validation=0.34)
+    data = DataConfig(name=str(tmp_path / "out"), validation=0.34)
+    splits = load_splits(data)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (2, 1, 1)
     assert splits.train.truth is not None and splits.train.labels.count(-1) == 0
     assert splits.validation_labels == "clean" and splits.test.labels.count(1) == 1
-    both = load_splits(str(tmp_path / "out"), validation=0.34, positives=-1)
+    both = load_splits(data.model_copy(update={"positives": -1}))
     assert both.train.labels.count(1) >= splits.train.labels.count(1)
-    full = load_splits(str(tmp_path / "out"), validation=0.34, labels="full")
+    full = load_splits(data, "full")
     assert full.train.labels.count(0) == 0
 
 
@@ -152,7 +154,7 @@ def test_published_labels_are_compared_row_by_row(coco2014: Path, tmp_path: Path
         "COCO_train2014_000000999999.jpg,1\nCOCO_train2014_000000000009.jpg,0"
     )
     theirs, strangers = read_published(path, source.images, 3)
-    found = agree(source.images, ours, theirs, source.truth, strangers)
+    found = compare_labels(source.images, ours, theirs, source.truth, strangers)
     assert (found.rows, found.equal, found.only_ours, found.only_theirs) == (3, 1, 0, 1)
     assert found.denied == 1  # image 9 shows a car, not a person
     assert found.differing == (source.images[0], source.images[2])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tacit.benchmarks.unpack import DamagedArchive, in_words, unpack
+from tacit.benchmarks.unpack import DamagedArchive, unpack, write_size
 from tacit.errors import DataError
 
-FILES = {"top.txt": b"one", "deep/er/a.jpg": b"picture" * 99, "deep/b.jpg": b""}
+FILES = {"top.txt": b"one", "deep/er/a.jpg": b"image" * 99, "deep/b.jpg": b""}
 KINDS = ("zip", "tar", "tar.gz")
 
 
@@ -177,4 +177,4 @@ def test_a_file_has_its_name_only_when_it_is_whole(
 
 def test_bytes_are_written_as_people_read_them() -> None:
     counts = {7: "7 bytes", 303_055: "303 kB", 144_102_834: "144 MB", 13_510_573_713: "13.5 GB"}
-    assert {count: in_words(count) for count in counts} == counts
+    assert {count: write_size(count) for count in counts} == counts

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from check.planted import CLASSES, TRAINED, Photos, picture
+from check.planted import CLASSES, TRAINED, Photos, draw_image
 
 # kind and the image or class that the finding names; none where it names none
 Expected = set[tuple[str, str | None]]
@@ -42,17 +42,17 @@ def blank_name(photos: Photos) -> Expected:
     return {("unreadable", None), ("blank_name", None)}
 
 
-def two_parts(photos: Photos) -> Expected:
+def two_splits(photos: Photos) -> Expected:
     photos.add(NAME, split="test")
     photos.write()
-    return {("unreadable", None), ("two_parts", NAME), ("listed_twice", NAME)}
+    return {("unreadable", None), ("two_splits", NAME), ("listed_twice", NAME)}
 
 
-def odd_parts(photos: Photos) -> Expected:
+def odd_splits(photos: Photos) -> Expected:
     for row in photos.rows:
         row["split"] = {"train": "one", "test": "two"}[row["split"]]
     photos.write()
-    return {("odd_parts", None)}
+    return {("odd_splits", None)}
 
 
 def listed_twice(photos: Photos) -> Expected:
@@ -78,20 +78,20 @@ def missing(photos: Photos) -> Expected:
     return {("missing", NAME)}
 
 
-def no_pictures(photos: Photos) -> Expected:
+def no_images(photos: Photos) -> Expected:
     photos.images.rename(photos.folder / "elsewhere")
-    return {("no_pictures", None)}
+    return {("no_images", None)}
 
 
 def case_clash(photos: Photos) -> Expected:
-    picture(100).save(photos.add("003.PNG"))
+    draw_image(100).save(photos.add("003.PNG"))
     photos.write()
     return {("case_clash", "003.PNG")}
 
 
 def unicode_clash(photos: Photos) -> Expected:
     for seed, name in ((100, "caf\u00e9.png"), (101, "cafe\u0301.png")):
-        picture(seed).save(photos.add(name))
+        draw_image(seed).save(photos.add(name))
     photos.write()
     return {("unicode_clash", "cafe\u0301.png")}
 
@@ -104,7 +104,7 @@ def link_outside(photos: Photos) -> Expected:
 
 def unlisted(photos: Photos) -> Expected:
     (photos.images / "more").mkdir()
-    picture(100).save(photos.images / "more" / "new.png")
+    draw_image(100).save(photos.images / "more" / "new.png")
     return {("unlisted", "more/new.png")}
 
 
@@ -119,15 +119,15 @@ def empty_file(photos: Photos) -> Expected:
     return {("empty_file", NAME)}
 
 
-def not_a_picture(photos: Photos) -> Expected:
+def not_an_image(photos: Photos) -> Expected:
     photos.path(3).write_text("<html>404</html>")
-    return {("not_a_picture", NAME)}
+    return {("not_an_image", NAME)}
 
 
 def corrupt(photos: Photos) -> Expected:
     """Half of a JPEG: its head is fine, and `verify()` finds nothing wrong with it."""
     path = photos.add("half.jpg")
-    picture(100, (200, 160)).save(path)
+    draw_image(100, (200, 160)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with Image.open(path) as image:
         image.verify()
@@ -150,13 +150,13 @@ def bomb(photos: Photos) -> Expected:
 
 
 def wrong_suffix(photos: Photos) -> Expected:
-    picture(100).save(photos.add("photo.jpg"), "PNG")
+    draw_image(100).save(photos.add("photo.jpg"), "PNG")
     photos.write()
     return {("wrong_suffix", "photo.jpg")}
 
 
 def animated(photos: Photos) -> Expected:
-    frames = [picture(100 + number).quantize() for number in range(3)]
+    frames = [draw_image(100 + number).quantize() for number in range(3)]
     path = photos.add("moving.gif")
     frames[0].save(path, save_all=True, append_images=frames[1:])
     photos.write()
@@ -164,12 +164,12 @@ def animated(photos: Photos) -> Expected:
 
 
 def tiny(photos: Photos) -> Expected:
-    picture(100, (9, 30)).save(photos.path(3))
+    draw_image(100, (9, 30)).save(photos.path(3))
     return {("tiny", NAME)}
 
 
 def stretched(photos: Photos) -> Expected:
-    picture(100, (400, 20)).save(photos.path(3))
+    draw_image(100, (400, 20)).save(photos.path(3))
     return {("stretched", NAME)}
 
 
@@ -180,12 +180,12 @@ def blank(photos: Photos) -> Expected:
 
 
 def sixteen_bit(photos: Photos) -> Expected:
-    deep = np.asarray(picture(100).convert("L")).astype(np.uint16) * 257
+    deep = np.asarray(draw_image(100).convert("L")).astype(np.uint16) * 257
     Image.fromarray(deep).save(photos.path(3))
     with Image.open(photos.path(3)) as image:
         assert image.mode.startswith("I")
     # Pillow opens deep colour as if it were of 8 bits.
-    rows = b"".join(b"\0" + bytes(row) for row in np.asarray(picture(101)).repeat(2, 2))
+    rows = b"".join(b"\0" + bytes(row) for row in np.asarray(draw_image(101)).repeat(2, 2))
     head = _chunk(b"IHDR", struct.pack(">IIBBBBB", 48, 40, 16, 2, 0, 0, 0))
     data = _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
     photos.path(5).write_bytes(b"\x89PNG\r\n\x1a\n" + head + data)
@@ -193,18 +193,18 @@ def sixteen_bit(photos: Photos) -> Expected:
 
 
 def cmyk(photos: Photos) -> Expected:
-    picture(100).convert("CMYK").save(photos.add("print.jpg"))
+    draw_image(100).convert("CMYK").save(photos.add("print.jpg"))
     photos.write()
     return {("cmyk", "print.jpg")}
 
 
 def palette(photos: Photos) -> Expected:
-    picture(100).quantize(64).save(photos.path(3))
+    draw_image(100).quantize(64).save(photos.path(3))
     return {("palette", NAME)}
 
 
 def transparent(photos: Photos) -> Expected:
-    shown = picture(100)
+    shown = draw_image(100)
     shown.putalpha(shown.getchannel(0))
     shown.save(photos.path(3))
     return {("transparent", NAME)}
@@ -213,7 +213,7 @@ def transparent(photos: Photos) -> Expected:
 def rotated(photos: Photos) -> Expected:
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture(100).save(photos.add("turned.jpg"), exif=exif)
+    draw_image(100).save(photos.add("turned.jpg"), exif=exif)
     photos.write()
     return {("rotated", "turned.jpg")}
 
@@ -224,8 +224,8 @@ def leak(photos: Photos) -> Expected:
 
 
 def near_leak(photos: Photos) -> Expected:
-    picture(200, (300, 200)).save(photos.path(TRAINED))
-    picture(200, (300, 200)).resize((150, 100)).save(photos.add("small.jpg"), quality=80)
+    draw_image(200, (300, 200)).save(photos.path(TRAINED))
+    draw_image(200, (300, 200)).resize((150, 100)).save(photos.add("small.jpg"), quality=80)
     photos.write()
     return {("near_leak", "small.jpg")}
 
@@ -237,7 +237,7 @@ def duplicate(photos: Photos) -> Expected:
 
 
 def near_duplicate(photos: Photos) -> Expected:
-    shown = picture(200, (300, 200))
+    shown = draw_image(200, (300, 200))
     shown.save(photos.path(3))
     shown.point(lambda level: min(255, level + 20)).save(photos.add("again.jpg"), quality=40)
     photos.write()
@@ -311,9 +311,9 @@ def rare_class(photos: Photos) -> Expected:
 
 
 DAMAGES: tuple[Damage, ...] = (
-    *(conflict, unlisted_class, blank_name, two_parts, odd_parts, listed_twice),
-    *(outside, long_name, missing, no_pictures, case_clash, unicode_clash, link_outside),
-    *(unlisted, no_file, empty_file, not_a_picture, corrupt, bomb, wrong_suffix, animated),
+    *(conflict, unlisted_class, blank_name, two_splits, odd_splits, listed_twice),
+    *(outside, long_name, missing, no_images, case_clash, unicode_clash, link_outside),
+    *(unlisted, no_file, empty_file, not_an_image, corrupt, bomb, wrong_suffix, animated),
     *(tiny, stretched, blank, sixteen_bit, cmyk, palette, transparent, rotated),
     *(leak, near_leak, duplicate, near_duplicate, duplicates_disagree),
     *(few_classes, class_variant, class_typo, unlabelled, empty_class, untrained_class),

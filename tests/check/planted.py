@@ -18,7 +18,7 @@ CLASSES = ("boat", "house", "tree", "waterfall")
 TRAINED, TESTED = 24, 8
 
 
-def picture(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+def draw_image(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
     """Return soft coloured blobs with some grain, different for every seed."""
     random = np.random.default_rng(seed)
     blobs = Image.fromarray(random.integers(0, 256, (6, 7, 3), dtype=np.uint8))
@@ -29,7 +29,7 @@ def picture(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
 
 @dataclass
 class Photos:
-    """A folder of pictures and the rows of its table."""
+    """A folder of images and the rows of its table."""
 
     folder: Path
     rows: list[dict[str, str]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Photos:
         return self.images / self.rows[row]["file"]
 
     def add(self, name: str, labels: str = "boat;house", split: str = "train") -> Path:
-        """Add a row, and return where its picture belongs."""
+        """Add a row, and return where its image belongs."""
         self.rows.append({"file": name, "split": split, "labels": labels})
         return self.images / name
 
@@ -71,7 +71,7 @@ def healthy(folder: Path) -> Photos:
         one, two = CLASSES[number % 4], CLASSES[(number // 4 + number + 1) % 4]
         names = ";".join(dict.fromkeys((one, two)))
         split = "train" if number < TRAINED else "test"
-        picture(number).save(photos.add(f"{number:03}.png", names, split))
+        draw_image(number).save(photos.add(f"{number:03}.png", names, split))
     photos.write()
     return photos
 

@@ -1,4 +1,4 @@
-"""Looking at pictures: many, in processes, and whatever the files hold."""
+"""Looking at images: many, in processes, and whatever the files hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from check.planted import look_or_die, picture
+from check.planted import draw_image, look_or_die
 from tacit.check import decode_all as looking
 from tacit.check.decode import look_at
 from tacit.check.decode_all import look_at_all
@@ -15,14 +15,14 @@ from tacit.check.decode_all import look_at_all
 
 @pytest.fixture
 def several(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take processes for a few pictures, which otherwise are too few."""
+    """Take processes for a few images, which otherwise are too few."""
     monkeypatch.setattr(looking, "CHUNK", 2)
     monkeypatch.setattr(looking, "FEW", 0)
 
 
 def write(folder: Path, names: list[str]) -> list[str]:
     for number, name in enumerate(names):
-        picture(number).save(folder / name)
+        draw_image(number).save(folder / name)
     return [str(folder / name) for name in names]
 
 
@@ -33,7 +33,7 @@ def test_processes_bring_what_one_brings_in_the_same_order(tmp_path: Path, sever
     assert sum(steps) == len(paths) and len(steps) == 4
 
 
-def test_a_picture_that_kills_a_process_is_found(tmp_path: Path, several: None) -> None:
+def test_an_image_that_kills_a_process_is_found(tmp_path: Path, several: None) -> None:
     paths = write(tmp_path, ["a.png", "deadly.png", "b.png"])
     looks = look_at_all(paths, 2, look=look_or_die)
     assert [[kind for kind, _ in look.found] for look in looks] == [[], ["corrupt"], []]
@@ -43,7 +43,7 @@ def test_a_picture_that_kills_a_process_is_found(tmp_path: Path, several: None) 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "tif", "bmp", "ppm"])
 def test_no_bytes_stop_the_check(tmp_path: Path, suffix: str) -> None:
     whole = tmp_path / f"whole.{suffix}"
-    picture(0).save(whole)
+    draw_image(0).save(whole)
     good = whole.read_bytes()
     chance = random.Random(7)
     paths = []
@@ -56,5 +56,5 @@ def test_no_bytes_stop_the_check(tmp_path: Path, suffix: str) -> None:
         paths.append(str(path))
     looks = look_at([str(whole), *paths])
     assert len(looks) == 41 and all(look.digest for look in looks)
-    assert not {"corrupt", "not_a_picture"} & {kind for kind, _ in looks[0].found}
-    assert any({"corrupt", "not_a_picture"} & {kind for kind, _ in look.found} for look in looks)
+    assert not {"corrupt", "not_an_image"} & {kind for kind, _ in looks[0].found}
+    assert any({"corrupt", "not_an_image"} & {kind for kind, _ in look.found} for look in looks)

@@ -26,14 +26,14 @@ def kinds(path: Path, **options: object) -> set[str]:
 @pytest.mark.parametrize(("format", "name"), [("imagefolder", "set"), ("coco_json", "set.json")])
 def test_other_formats_are_as_healthy(format: str, name: str, tmp_path: Path) -> None:
     photos = healthy(tmp_path / "photos")
-    listing = replace(read_listing(photos.table), parts=())
+    listing = replace(read_listing(photos.table), splits=())
     inside = format == "imagefolder"
-    options = {"pictures": "copy"} if inside else {}
+    options = {"transfer": "copy"} if inside else {}
     write_listing(listing, tmp_path / name, format, **options)
     assert kinds(tmp_path / name, images=None if inside else photos.images) == set()
 
 
-def test_labels_that_cannot_be_read_leave_the_pictures(tmp_path: Path) -> None:
+def test_labels_that_cannot_be_read_leave_the_images(tmp_path: Path) -> None:
     photos = healthy(tmp_path)
     shutil.copytree(photos.images, tmp_path / "images")
     (tmp_path / "images" / "003.png").write_bytes(b"")
@@ -54,7 +54,7 @@ def test_the_truth_is_never_taken_for_labels(tmp_path: Path) -> None:
     observed[observed == -1] = 0
     observed[5] = 0
     observed[:, 2] = 0  # trees are in the truth alone
-    # Two equal pictures whose truths contradict each other, and whose labels do not.
+    # Two equal images whose truths contradict each other, and whose labels do not.
     photos.path(7).write_bytes(photos.path(0).read_bytes())
     labels = SparseLabels.of(observed)
     write_prepared(tmp_path / "set", replace(listing, labels=labels, truth=listing.labels), {})
@@ -69,12 +69,12 @@ def test_the_truth_is_never_taken_for_labels(tmp_path: Path) -> None:
     assert [f.sentence for f in blind] == [f.sentence for f in report.findings.all]
 
 
-def test_pictures_are_left_alone_if_not_wanted(tmp_path: Path) -> None:
+def test_images_are_left_alone_if_not_wanted(tmp_path: Path) -> None:
     photos = healthy(tmp_path)
-    photos.path(3).write_text("no picture")
+    photos.path(3).write_text("no image")
     photos.path(5).unlink()
-    assert kinds(photos.table, pictures=False) == {"missing"}
-    assert kinds(photos.table, without=("missing",)) == {"not_a_picture"}
+    assert kinds(photos.table, decode=False) == {"missing"}
+    assert kinds(photos.table, without=("missing",)) == {"not_an_image"}
 
 
 def test_what_is_ambiguous_or_unknown_is_said(tmp_path: Path) -> None:

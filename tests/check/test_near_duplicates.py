@@ -1,4 +1,4 @@
-"""Pictures that look alike are found among others, and others are not."""
+"""Images that look alike are found among others, and others are not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from check.planted import picture
-from tacit.check.near_duplicates import candidates, fingerprints, look_alike
+from check.planted import draw_image
+from tacit.check.near_duplicates import compute_fingerprints, find_candidates, look_alike
 
 
 def drawn(seed: int) -> Image.Image:
-    """Return a picture with edges, as photographs have them."""
+    """Return an image with edges, as photographs have them."""
     random = np.random.default_rng(seed)
-    image = picture(seed, (160, 120))
+    image = draw_image(seed, (160, 120))
     pen = ImageDraw.Draw(image)
     for _ in range(12):
         x, y, w, h = random.integers(0, (130, 90, 60, 60)).tolist()
@@ -42,18 +42,18 @@ VERSIONS = {
 
 def bits(images: list[Image.Image]) -> np.ndarray:
     small = [image.convert("L").resize((32, 32), Image.Resampling.BILINEAR) for image in images]
-    found = fingerprints(np.stack([np.asarray(image) for image in small]))
+    found = compute_fingerprints(np.stack([np.asarray(image) for image in small]))
     return np.frombuffer(b"".join(found), dtype=np.uint8).reshape(len(images), -1)
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_versions_of_a_picture_look_alike_and_others_do_not(name: str, tmp_path: Path) -> None:
+def test_versions_of_an_image_look_alike_and_others_do_not(name: str, tmp_path: Path) -> None:
     originals = [drawn(seed) for seed in range(24)]
     images = [*originals, *(VERSIONS[name](image) for image in originals)]
     paths = [tmp_path / f"{number}.png" for number in range(len(images))]
     for image, path in zip(images, paths, strict=True):
         image.save(path)
-    pairs = candidates(bits(images)).tolist()
+    pairs = find_candidates(bits(images)).tolist()
     alike = {(one, two) for one, two in pairs if look_alike(paths[one], paths[two])}
     assert alike == {(number, number + 24) for number in range(24)}
     others = [(one, two) for one in range(24) for two in range(one)]
@@ -67,13 +67,13 @@ def test_pairs_with_fewer_differing_bits_than_bands_are_all_found() -> None:
     for row in flips:
         row[random.choice(256, 20, replace=False)] = 1
     second = first ^ np.packbits(flips, axis=1)
-    pairs = candidates(np.concatenate([first, second])).tolist()
+    pairs = find_candidates(np.concatenate([first, second])).tolist()
     assert pairs == [[number, number + 300] for number in range(300)]
 
 
 def test_effort_stays_linear_where_everything_looks_alike() -> None:
     same = np.zeros((2000, 32), dtype=np.uint8)
-    pairs = candidates(same)
+    pairs = find_candidates(same)
     assert len(np.unique(pairs)) == 2000 and len(pairs) < 20 * 2000
 
 

@@ -80,7 +80,7 @@ def test_clean_labels_are_written_beside_and_never_over(call: Call, photos: Phot
     [
         (["--mend=blank"], "--clean FILE"),
         (["--mend=leak", "--clean=c.csv"], "without being asked"),
-        (["--mend=rotated", "--clean=c.csv"], "open_picture"),
+        (["--mend=rotated", "--clean=c.csv"], "open_image"),
         (["--mend=blnk", "--clean=c.csv"], "did you mean 'blank'"),
         (["--without=blnk"], "did you mean 'blank'"),
         (["--jobs=0"], "1 or more"),

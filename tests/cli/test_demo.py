@@ -77,7 +77,7 @@ def test_the_page_needs_nothing_but_itself(shown: tuple[Path, dict[str, Any]]) -
 
 def test_the_page_says_what_the_table_says(shown: tuple[Path, dict[str, Any]]) -> None:
     page = (shown[0] / "index.html").read_text(encoding="utf-8")
-    assert "validation pictures with clean labels" in " ".join(page.split())
+    assert "validation images with clean labels" in " ".join(page.split())
     for row in shown[1]["rows"]:
         assert row["method"] in page and f"{row['map']:.1f}" in page
 
@@ -98,7 +98,7 @@ def test_people_get_a_table_and_programs_get_rows(
     lines = answer.out.splitlines()
     assert answer.status == 0
     assert lines[1].split() == ["a", "12.3", "0.50", "0.25", "0.33", "7"]
-    assert lines[-2] == "The epoch was chosen on validation pictures with clean labels."
+    assert lines[-2] == "The epoch was chosen on validation images with clean labels."
     assert lines[-1] == "Open my [demo]/index.html in a browser."
     rows = call("demo", "--jobs=1", "--out=other", "--json").json()
     assert [row["method"] for row in rows] == ["a", "b"]

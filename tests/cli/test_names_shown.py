@@ -28,7 +28,7 @@ def labels(tmp_path: Path) -> Path:
     "command",
     [
         ("check",),
-        ("check", "--no-pictures"),
+        ("check", "--no-decode"),
         ("observe", "--absent=negative", "--out=drawn"),
         ("train", "--method=an", "--out=run"),
         ("train", "--method=an", "--out=run", f"--set=data.options.label_column={NAME}"),

@@ -188,11 +188,11 @@ def test_a_foreign_run_makes_nobody_run_its_code(
     saved = json.loads((copied / "config.json").read_text())
     saved["model"]["name"] = f"{file}:Strongest"
     (copied / "config.json").write_text(json.dumps(saved))
-    Path("pictures").mkdir()
-    Image.new("RGB", (16, 16)).save("pictures/one.png")
+    Path("images").mkdir()
+    Image.new("RGB", (16, 16)).save("images/one.png")
     for command in (
         ("evaluate", copied),
-        ("predict", copied, "pictures", "--out=seen"),
+        ("predict", copied, "images", "--out=seen"),
     ):
         answer = call(*command)
         assert answer.status == 2 and "TACIT_TRUST_CODE=1" in answer.err, answer

@@ -12,8 +12,8 @@ import torch
 from pyarrow import parquet
 
 from things_to_predict import CLASSES
+from things_to_predict import images as images
 from things_to_predict import model_folder as model_folder
-from things_to_predict import pictures as pictures
 
 Call = Callable[..., Any]
 QUICK = ("--device=cpu", "--workers=0", "--threads=1")
@@ -27,54 +27,54 @@ def threads_as_before() -> Iterator[None]:
 
 
 def test_people_get_a_summary_and_the_first_problems(
-    call: Call, model_folder: Path, pictures: Path
+    call: Call, model_folder: Path, images: Path
 ) -> None:
-    answer = call("predict", model_folder, pictures, "--out=out.parquet", *QUICK)
+    answer = call("predict", model_folder, images, "--out=out.parquet", *QUICK)
     assert answer.status == 0
     assert answer.out.startswith("30 images · 2 without a prediction (column error) · ")
     assert answer.out.endswith(" s · out.parquet\n")
     first, second = answer.err.splitlines()
-    assert first.startswith(f"no prediction for {pictures.as_posix()}/05b.jpg: ")
+    assert first.startswith(f"no prediction for {images.as_posix()}/05b.jpg: ")
     assert "17b.png is damaged" in second
     assert parquet.read_table("out.parquet").column_names == ["image", "labels", "scores", "error"]
     assert not Path("out.parquet.parts").exists()
 
 
-def test_programs_get_the_promised_keys(call: Call, model_folder: Path, pictures: Path) -> None:
-    answer = call("predict", model_folder, pictures, "--out=out.csv", "--json", *QUICK)
+def test_programs_get_the_promised_keys(call: Call, model_folder: Path, images: Path) -> None:
+    answer = call("predict", model_folder, images, "--out=out.csv", "--json", *QUICK)
     assert (answer.status, answer.err) == (0, "")
     found = answer.json()
     assert {"images": 30, "failed": 2, "out": "out.csv"}.items() <= found.items()
     assert [Path(image).name for image, _ in found["examples"]] == ["05b.jpg", "17b.png"]
 
 
-def test_strict_ends_with_1_where_a_picture_is_broken(
-    call: Call, model_folder: Path, pictures: Path
+def test_strict_ends_with_1_where_an_image_is_broken(
+    call: Call, model_folder: Path, images: Path
 ) -> None:
-    inputs = (model_folder, pictures / "00.png", pictures / "01.png")
+    inputs = (model_folder, images / "00.png", images / "01.png")
     assert call("predict", *inputs, "--out=fine.csv", "--strict", *QUICK).status == 0
-    inputs = (*inputs, pictures / "05b.jpg")
+    inputs = (*inputs, images / "05b.jpg")
     answer = call("predict", *inputs, "--out=broken.csv", "--strict", *QUICK)
     assert (answer.status, Path("broken.csv").exists()) == (1, True)
 
 
 def test_the_format_follows_the_suffix_or_what_is_said(
-    call: Call, model_folder: Path, pictures: Path
+    call: Call, model_folder: Path, images: Path
 ) -> None:
-    picture = pictures / "00.png"
+    image = images / "00.png"
     for out, flags in (("a.jsonl", ()), ("b.txt", ("--format=jsonl",))):
-        assert call("predict", model_folder, picture, "--out", out, *flags, *QUICK).status == 0
+        assert call("predict", model_folder, image, "--out", out, *flags, *QUICK).status == 0
         row = json.loads(Path(out).read_text())
-        assert row["image"] == picture.as_posix() and list(row["scores"]) == list(CLASSES)
-    assert call("predict", model_folder, picture, "--out=c", *QUICK).status == 0
+        assert row["image"] == image.as_posix() and list(row["scores"]) == list(CLASSES)
+    assert call("predict", model_folder, image, "--out=c", *QUICK).status == 0
     assert Path("c/part-000000.parquet").exists()
 
 
 def test_fewer_scores_are_written_where_fewer_are_wanted(
-    call: Call, model_folder: Path, pictures: Path
+    call: Call, model_folder: Path, images: Path
 ) -> None:
     flags = ("--scores=top2", "--half", "--threshold=0")
-    assert call("predict", model_folder, pictures, "--out=a.jsonl", *flags, *QUICK).status == 0
+    assert call("predict", model_folder, images, "--out=a.jsonl", *flags, *QUICK).status == 0
     row = json.loads(Path("a.jsonl").read_text().splitlines()[0])
     assert row["labels"] == list(CLASSES)
     assert len(row["top"]) == len(row["top_scores"]) == 2
@@ -98,13 +98,13 @@ def test_fewer_scores_are_written_where_fewer_are_wanted(
 def test_a_wrong_request_ends_with_2(
     call: Call,
     model_folder: Path,
-    pictures: Path,
+    images: Path,
     flags: tuple[str, ...],
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    words = [pictures / "00.png" if flag == "IN" else flag for flag in flags]
+    words = [images / "00.png" if flag == "IN" else flag for flag in flags]
     out = () if any(flag.startswith("--out") for flag in flags) else ("--out=a.csv",)
     answer = call("predict", model_folder, *words, *out)
     assert (answer.status, answer.out) == (2, "")
@@ -113,12 +113,12 @@ def test_a_wrong_request_ends_with_2(
 
 
 def test_inputs_that_cannot_be_used_end_with_3(
-    call: Call, model_folder: Path, pictures: Path
+    call: Call, model_folder: Path, images: Path
 ) -> None:
     for words, message in (
         ((model_folder, "none.png"), "There is nothing at none.png"),
-        ((pictures, pictures), "holds no trained model"),
-        ((model_folder, "empty"), "holds no pictures"),
+        ((images, images), "holds no trained model"),
+        ((model_folder, "empty"), "holds no images"),
     ):
         Path("empty").mkdir(exist_ok=True)
         answer = call("predict", *words, "--out=a.csv", *QUICK)
@@ -128,14 +128,14 @@ def test_inputs_that_cannot_be_used_end_with_3(
 
 
 def test_labels_that_a_csv_file_could_not_tell_apart_are_refused(
-    call: Call, model_folder: Path, pictures: Path, tmp_path: Path
+    call: Call, model_folder: Path, images: Path, tmp_path: Path
 ) -> None:
     config = json.loads((model_folder / "config.json").read_text())
     config["model"]["classes"][0] = "cat|kitten"
     (tmp_path / "model").mkdir()
     (tmp_path / "model/config.json").write_text(json.dumps(config))
     (tmp_path / "model/model.safetensors").symlink_to(model_folder / "model.safetensors")
-    words = ("predict", tmp_path / "model", pictures / "00.png", *QUICK)
+    words = ("predict", tmp_path / "model", images / "00.png", *QUICK)
     answer = call(*words, "--out=a.csv")
     assert answer.status == 2 and "'cat|kitten' has a | in its name" in answer.err
     assert call(*words, "--out=a.jsonl").status == 0

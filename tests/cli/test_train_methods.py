@@ -22,7 +22,7 @@ from tacit.teachers import save_scores
 
 DATA = ("data.options.images=60", "data.options.test_images=16", "data.options.size=24")
 SETTINGS = (*DATA, "model.size=24", "phases.batch=16", "phases.epochs=2", "run.device=cpu")
-STEPS = 3  # 48 training pictures
+STEPS = 3  # 48 training images
 NEEDS = {"iu": ("data.negatives=1",)}
 
 

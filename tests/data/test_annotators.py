@@ -52,7 +52,7 @@ def test_as_many_are_kept_as_asked_for_and_all_are_true(
 def test_uniform_is_the_literatures_draw_part_by_part() -> None:
     listing = make(parts=True)
     observed = observe(listing, "uniform", 1, 2, seed=5)
-    for rows in listing.part_rows():
+    for rows in listing.rows_by_split():
         assert observed.take(rows).equals(draw_observed(listing.labels.take(rows), 1, 2, seed=5))
 
 

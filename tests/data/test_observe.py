@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tacit.data import observe
-from tacit.data.observe import full_labels, without_missed
+from tacit.data.observe import drop_missed, label_all
 from tacit.labels import SparseLabels
 
 TRUTH = np.array(
@@ -110,7 +110,7 @@ def test_the_draw_leaves_its_surroundings_alone() -> None:
 
 
 def test_full_labels_leave_nothing_unknown() -> None:
-    full = full_labels(TRUTH)
+    full = label_all(TRUTH)
     assert full.rest == -1 and len(full.states) == TRUTH.sum()
     assert np.array_equal(full.dense(), FULL)
 
@@ -122,5 +122,5 @@ def test_only_the_missed_positives_stay_unknown(open_cells: bool) -> None:
         truth[::3, 2] = 0
     observed = draw_observed(truth)
     expected = np.where(truth == 1, observed, truth)
-    bound = without_missed(SparseLabels.of(truth), SparseLabels.of(observed))
+    bound = drop_missed(SparseLabels.of(truth), SparseLabels.of(observed))
     assert np.array_equal(bound.dense(), expected)

@@ -1,4 +1,4 @@
-"""Opening picture files of all kinds."""
+"""Opening image files of all kinds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tacit.data.open_image import open_picture
+from tacit.data.open_image import open_image
 from tacit.errors import DataError
 
 
@@ -26,30 +26,28 @@ def claiming(path: Path, side: int) -> Path:
 
 
 @pytest.mark.parametrize(("side", "said"), [(10_000, "10000 x 10000"), (60_000, "more than")])
-def test_a_picture_that_claims_too_much_is_not_decoded(
-    side: int, said: str, tmp_path: Path
-) -> None:
+def test_an_image_that_claims_too_much_is_not_decoded(side: int, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"claims {said}.* pixels.*scale it down"):
-        open_picture(claiming(tmp_path / "bomb.png", side))
+        open_image(claiming(tmp_path / "bomb.png", side))
 
 
 def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     levels = np.array([[0, 257 * 100, 65535]], dtype=np.uint16)
     Image.fromarray(levels).save(tmp_path / "deep.png")
-    assert np.array(open_picture(tmp_path / "deep.png"))[0, :, 0].tolist() == [0, 100, 255]
+    assert np.array(open_image(tmp_path / "deep.png"))[0, :, 0].tolist() == [0, 100, 255]
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     Image.new("RGBA", (2, 1), (10, 20, 30, 0)).save(tmp_path / "clear.png")
-    assert open_picture(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+    assert open_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_a_picture_lies_as_its_camera_was_held(tmp_path: Path) -> None:
+def test_an_image_lies_as_its_camera_was_held(tmp_path: Path) -> None:
     image = Image.new("RGB", (4, 2))
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "turned.jpg", exif=exif)
-    assert open_picture(tmp_path / "turned.jpg").size == (2, 4)
+    assert open_image(tmp_path / "turned.jpg").size == (2, 4)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
@@ -58,10 +56,10 @@ def test_a_cut_file_is_called_damaged(kept: float, tmp_path: Path) -> None:
     random = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(random).save(whole)
     cut.write_bytes(whole.read_bytes()[: int(kept * whole.stat().st_size)])
-    with pytest.raises(DataError, match=r"cut\.jpg (is damaged|is no picture)"):
-        open_picture(cut)
+    with pytest.raises(DataError, match=r"cut\.jpg (is damaged|is no image)"):
+        open_image(cut)
 
 
 def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="There is no picture at"):
-        open_picture(tmp_path / "none.jpg")
+    with pytest.raises(DataError, match="There is no image at"):
+        open_image(tmp_path / "none.jpg")

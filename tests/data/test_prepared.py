@@ -86,10 +86,10 @@ def test_a_set_of_an_earlier_version_still_opens(prepared: Path, tmp_path: Path)
     as_earlier(prepared)
     assert read_prepared(prepared).labels.equals(listing(tmp_path).labels)
     # Parts without a name were written, and are read as none.
-    unnamed = replace(listing(tmp_path), parts=["", "", ""])
+    unnamed = replace(listing(tmp_path), splits=["", "", ""])
     write_prepared(tmp_path / "unnamed", unnamed, {})
     as_earlier(tmp_path / "unnamed")
-    assert not read_prepared(tmp_path / "unnamed").parts
+    assert not read_prepared(tmp_path / "unnamed").splits
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -23,7 +23,7 @@ def test_classes_are_twelve_plain_words() -> None:
     assert all(name.isalpha() and name.islower() for name in CLASSES)
 
 
-def test_a_picture_depends_on_seed_index_and_size_only() -> None:
+def test_an_image_depends_on_seed_index_and_size_only() -> None:
     first = draw_scene(3, 14)
     draw_scene(4, 15)
     again = draw_scene(3, 14)
@@ -32,7 +32,7 @@ def test_a_picture_depends_on_seed_index_and_size_only() -> None:
 
 
 @pytest.mark.parametrize(("seed", "index"), [(3, 15), (4, 14), (14, 3)])
-def test_another_seed_or_index_gives_another_picture(seed: int, index: int) -> None:
+def test_another_seed_or_index_gives_another_image(seed: int, index: int) -> None:
     assert not np.array_equal(draw_scene(3, 14).image, draw_scene(seed, index).image)
     assert compose(3, 14) != compose(seed, index)
 
@@ -55,7 +55,7 @@ def test_the_composition_does_not_depend_on_the_size(index: int) -> None:
         assert np.allclose(np.array(one.box) * 3, other.box, atol=1.5)
 
 
-def test_a_larger_picture_shows_the_same_thing() -> None:
+def test_a_larger_image_shows_the_same_thing() -> None:
     small = draw_scene(1, 5, 48).image.astype(float)
     large = draw_scene(1, 5, 144).image.astype(float)
     shrunk = large.reshape(48, 3, 48, 3, 3).mean(axis=(1, 3))
@@ -112,7 +112,7 @@ def test_objects_have_their_size_and_hardly_cover_each_other() -> None:
             assert covered < 0.4
 
 
-def test_boxes_lie_inside_the_picture_around_the_objects() -> None:
+def test_boxes_lie_inside_the_image_around_the_objects() -> None:
     for index in range(150):
         scene = draw_scene(7, index, 40)
         for thing, placement in zip(scene.objects, compose(7, index), strict=True):

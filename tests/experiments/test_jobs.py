@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tacit.config import Config, resolve
 from tacit.errors import TrainingError
-from tacit.experiments.jobs import Planned, good_number_of_jobs, train_side_by_side
+from tacit.experiments.jobs import Job, choose_job_count, train_side_by_side
 from tacit.training.report import Silent
 
 TINY = ("data.options.images=60", "data.options.test_images=12", "phases.batch=16")
@@ -36,8 +36,8 @@ def config(method: str, *settings: str) -> Config:
     return resolve(None, (*TINY, "phases.epochs=2", f"method.name={method}", *settings))
 
 
-def planned(folder: Path) -> dict[str, Planned]:
-    return {name: Planned(config(name), folder / name) for name in ("an", "ignore")}
+def planned(folder: Path) -> dict[str, Job]:
+    return {name: Job(config(name), folder / name) for name in ("an", "ignore")}
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_a_failure_ends_the_others_and_is_told(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     plans = {
-        "good": Planned(config("an", "phases.epochs=500"), tmp_path / "good"),
-        "bad": Planned(config("an", "phases.batch=1000"), tmp_path / "bad"),
+        "good": Job(config("an", "phases.epochs=500"), tmp_path / "good"),
+        "bad": Job(config("an", "phases.batch=1000"), tmp_path / "bad"),
     }
     with pytest.raises(TrainingError, match="'bad' ended with status 3"):
         train_side_by_side(plans, 2)
@@ -80,8 +80,8 @@ def test_a_failure_ends_the_others_and_is_told(
 def test_one_job_where_there_is_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     here = config("an", "run.device=cpu")
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert good_number_of_jobs(here) == 4
+    assert choose_job_count(here) == 4
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    assert good_number_of_jobs(here) == 1
+    assert choose_job_count(here) == 1
     monkeypatch.setattr("tacit.experiments.jobs.choose_device", lambda name: torch.device("cuda"))
-    assert good_number_of_jobs(here) == 1
+    assert choose_job_count(here) == 1

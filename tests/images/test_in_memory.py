@@ -1,4 +1,4 @@
-"""Pictures held in memory or on a device: the same pixels, and a word if there is no room."""
+"""Images held in memory or on a device: the same pixels, and a word if there is no room."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tacit.data.scenes import load_scenes
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
 from tacit.images import in_memory as held_module
-from tacit.images.in_memory import DevicePixels, check_room, held, send
+from tacit.images.in_memory import DevicePixels, check_room, hold, send
 from tacit.images.loader import (
     DeviceBatches,
     LoadedBatch,
     ShuffledBatches,
-    evaluation_loader,
-    training_loader,
+    build_evaluation_loader,
+    build_training_loader,
 )
-from tacit.images.scaled import cached
+from tacit.images.scaled import open_cache
 from tacit.types import Batch
 
 CPU = torch.device("cpu")
@@ -36,12 +36,12 @@ PLACES = pytest.mark.parametrize("place", [None, CPU], ids=["memory", "device"])
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A table of twelve pictures of several sizes."""
+    """A table of twelve images of several sizes."""
     generator = np.random.default_rng(7)
     table = ["file,labels"]
     for number in range(12):
-        picture = generator.integers(0, 256, (30, 22 + number, 3), dtype=np.uint8)
-        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+        image = generator.integers(0, 256, (30, 22 + number, 3), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
         table.append(f"{number}.png,{'xy'[number % 2]}")
     (tmp_path / "labels.csv").write_text("\n".join(table))
     return tmp_path / "labels.csv"
@@ -50,10 +50,10 @@ def photos(tmp_path: Path) -> Path:
 Make = Callable[[Path], Source]
 SOURCES: dict[str, Make] = {
     "files": lambda photos: tacit.load(photos),
-    "cached": lambda photos: cached(tacit.load(photos), SIZE, photos.parent / "cache"),
-    "of another size": lambda photos: cached(tacit.load(photos), 16, photos.parent / "cache"),
+    "cached": lambda photos: open_cache(tacit.load(photos), SIZE, photos.parent / "cache"),
+    "of another size": lambda photos: open_cache(tacit.load(photos), 16, photos.parent / "cache"),
     "generated": lambda photos: load_scenes(size=24, images=12, test_images=1)[0],
-    "some": lambda photos: cached(tacit.load(photos), SIZE, photos.parent / "cache").take(
+    "some": lambda photos: open_cache(tacit.load(photos), SIZE, photos.parent / "cache").take(
         np.array([8, 1, 5, 2, 11, 0])
     ),
 }
@@ -61,7 +61,7 @@ SOURCES: dict[str, Make] = {
 
 def shown(source: Source, seed: int, epoch: int, fast: bool = False) -> list[Batch]:
     order = ShuffledBatches(len(source), BATCH, seed)
-    loader = training_loader(source, ("weak", "plain"), SIZE, seed, order, 0, fast)
+    loader = build_training_loader(source, ("weak", "plain"), SIZE, seed, order, 0, fast)
     order.set_epoch(epoch)
     return list(loader)
 
@@ -80,7 +80,7 @@ def test_plain_and_weak_views_have_the_same_pixels(
     name: str, fast: bool, place: torch.device | None, photos: Path
 ) -> None:
     source = SOURCES[name](photos)
-    kept = held(source, SIZE, place, fast)
+    kept = hold(source, SIZE, place, fast)
     assert isinstance(kept.pixels, DevicePixels) == (place is not None)
     mirrored = set()
     for seed in range(3):
@@ -90,9 +90,9 @@ def test_plain_and_weak_views_have_the_same_pixels(
             assert sum(len(batch.index) for batch in found) == len(source)  # all rows
             mirrored |= {torch.equal(b["weak"][0], b["plain"][0]) for b in found}
     assert mirrored == {True, False}
-    both = (evaluation_loader(each, SIZE, 5, 0, fast) for each in (kept, source))
+    both = (build_evaluation_loader(each, SIZE, 5, 0, fast) for each in (kept, source))
     assert_same(*both)
-    own = (evaluation_loader(each, SIZE, 2, 0, fast, range(2, 5)) for each in (kept, source))
+    own = (build_evaluation_loader(each, SIZE, 2, 0, fast, range(2, 5)) for each in (kept, source))
     assert_same(*own)
 
 
@@ -100,11 +100,11 @@ def test_plain_and_weak_views_have_the_same_pixels(
 def test_what_is_held_is_read_no_more(place: torch.device | None, photos: Path) -> None:
     source = tacit.load(photos)
     expected = shown(source, 0, 1)
-    kept = held(source, SIZE, place)
-    for picture in photos.parent.glob("*.png"):
-        picture.unlink()
+    kept = hold(source, SIZE, place)
+    for image in photos.parent.glob("*.png"):
+        image.unlink()
     assert_same(shown(kept, 0, 1), expected)
-    with pytest.raises(DataError, match="no picture at"):
+    with pytest.raises(DataError, match="no image at"):
         shown(source, 0, 1)
     part = kept.take(np.array([4, 9]))
     assert np.array_equal(np.asarray(part.open(1)), np.asarray(kept.open(9)))
@@ -112,21 +112,23 @@ def test_what_is_held_is_read_no_more(place: torch.device | None, photos: Path) 
 
 
 def test_batches_of_a_device_are_made_there(photos: Path) -> None:
-    kept = held(tacit.load(photos), SIZE, CPU)
+    kept = hold(tacit.load(photos), SIZE, CPU)
     order = ShuffledBatches(len(kept), BATCH, 0)
     for workers in (0, 2):  # no worker has anything to do
-        assert isinstance(training_loader(kept, ("weak",), SIZE, 0, order, workers), DeviceBatches)
-    assert isinstance(evaluation_loader(kept, SIZE, BATCH, 2), DeviceBatches)
-    # What needs more than scaled pictures is made as ever.
+        assert isinstance(
+            build_training_loader(kept, ("weak",), SIZE, 0, order, workers), DeviceBatches
+        )
+    assert isinstance(build_evaluation_loader(kept, SIZE, BATCH, 2), DeviceBatches)
+    # What needs more than scaled images is made as ever.
     for views, size in ((("strong",), SIZE), (("weak",), SIZE - 4)):
-        loader = training_loader(kept, views, size, 0, order, 0)
+        loader = build_training_loader(kept, views, size, 0, order, 0)
         assert next(iter(loader))[views[0]].shape == (BATCH, 3, size, size)
 
 
 def test_an_interrupted_epoch_goes_on_where_it_stopped(photos: Path) -> None:
-    kept = held(tacit.load(photos), SIZE, CPU)
+    kept = hold(tacit.load(photos), SIZE, CPU)
     order = ShuffledBatches(len(kept), BATCH, 0)
-    loader = training_loader(kept, ("weak",), SIZE, 0, order, 0)
+    loader = build_training_loader(kept, ("weak",), SIZE, 0, order, 0)
     order.set_epoch(3)
     whole = list(loader)
     order.set_epoch(3, start=2)
@@ -134,7 +136,7 @@ def test_an_interrupted_epoch_goes_on_where_it_stopped(photos: Path) -> None:
 
 
 def test_making_batches_moves_no_global_generator(photos: Path) -> None:
-    kept = held(tacit.load(photos), SIZE, CPU)
+    kept = hold(tacit.load(photos), SIZE, CPU)
     before = torch.get_rng_state()
     shown(kept, 0, 1)
     assert torch.equal(torch.get_rng_state(), before)
@@ -142,18 +144,18 @@ def test_making_batches_moves_no_global_generator(photos: Path) -> None:
 
 def test_a_worker_that_starts_afresh_shares_the_memory(photos: Path) -> None:
     source = tacit.load(photos)
-    pixels = held(source, SIZE, None).pixels
+    pixels = hold(source, SIZE, None).pixels
     assert pixels is not None and isinstance(pixels.array, Tensor)
     assert len(ForkingPickler.dumps(pixels)) < 2000 < pixels.array.nbytes
 
 
 @PLACES
-def test_a_damaged_picture_is_told_while_all_are_scaled(
+def test_a_damaged_image_is_told_while_all_are_scaled(
     place: torch.device | None, photos: Path
 ) -> None:
-    (photos.parent / "5.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"5\.png is no picture"):
-        held(tacit.load(photos), SIZE, place)
+    (photos.parent / "5.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"5\.png is no image"):
+        hold(tacit.load(photos), SIZE, place)
 
 
 def say(monkeypatch: pytest.MonkeyPatch, folder: Path, kilobytes: int) -> None:

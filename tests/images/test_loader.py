@@ -15,14 +15,19 @@ from torch import Tensor
 from tacit.data.source import Source
 from tacit.errors import DataError
 from tacit.images import views as transforms
-from tacit.images.loader import ShuffledBatches, Views, evaluation_loader, training_loader
+from tacit.images.loader import (
+    ShuffledBatches,
+    Views,
+    build_evaluation_loader,
+    build_training_loader,
+)
 from tacit.types import Batch
 
 ROWS, CLASSES, SIZE, BATCH = 21, 4, 16, 6
 BOTH = ("weak", "strong")
 
 
-def open_picture(row: int) -> Image.Image:
+def open_image(row: int) -> Image.Image:
     pixels = np.random.default_rng(row).integers(0, 256, (20, 26, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
@@ -33,7 +38,7 @@ def source() -> Source:
     labels = generator.integers(-1, 2, (ROWS, CLASSES)).astype(np.int8)
     truth = generator.choice([-1, 1], (ROWS, CLASSES)).astype(np.int8)
     names = [f"{row:03}.png" for row in range(ROWS)]
-    return Source("pictures", ("a", "b", "c", "d"), names, labels, open_picture, truth)
+    return Source("images", ("a", "b", "c", "d"), names, labels, open_image, truth)
 
 
 def batches(
@@ -47,7 +52,7 @@ def batches(
     workers: int = 0,
 ) -> list[Batch]:
     order = ShuffledBatches(ROWS, BATCH, seed, rank, world)
-    loader = training_loader(source, BOTH, SIZE, seed, order, workers)
+    loader = build_training_loader(source, BOTH, SIZE, seed, order, workers)
     order.set_epoch(epoch, start)
     return list(loader)
 
@@ -83,7 +88,7 @@ def test_labels_belong_to_their_rows(source: Source) -> None:
 def test_views_belong_to_their_rows(source: Source) -> None:
     for batch in batches(source):
         for row, view in zip(batch.index.tolist(), batch["weak"], strict=True):
-            upright = transforms.plain(open_picture(row), SIZE)
+            upright = transforms.plain(open_image(row), SIZE)
             assert torch.equal(view, upright) or torch.equal(view, upright.flip(2))
 
 
@@ -94,7 +99,7 @@ def test_batches_do_not_depend_on_workers(source: Source) -> None:
 
 def test_workers_follow_the_epoch(source: Source) -> None:
     order = ShuffledBatches(ROWS, BATCH, 3)
-    loader = training_loader(source, ("weak",), SIZE, 3, order, workers=1)
+    loader = build_training_loader(source, ("weak",), SIZE, 3, order, workers=1)
     for epoch in (1, 2):
         order.set_epoch(epoch)
         expected = [batch["weak"] for batch in batches(source, epoch=epoch)]
@@ -148,7 +153,7 @@ def test_a_view_depends_on_seed_epoch_and_row(source: Source, view: str) -> None
 
 @pytest.fixture
 def mirroring_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(transforms, "_rand_augment", lambda: lambda image: image)
+    monkeypatch.setattr(transforms, "_rand_augment", lambda strength: lambda image: image)
     yield
 
 
@@ -156,7 +161,7 @@ def mirroring_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_both_views_are_mirrored_independently_of_each_other(source: Source) -> None:
     counts = {(weak, strong): 0 for weak in (False, True) for strong in (False, True)}
     for row in range(ROWS):
-        upright = transforms.plain(open_picture(row), SIZE)
+        upright = transforms.plain(open_image(row), SIZE)
         for epoch in range(1, 13):
             views = views_of(source, 3, epoch, row)
             weak, strong = (not torch.equal(views[view], upright) for view in BOTH)
@@ -169,7 +174,7 @@ def test_both_views_are_mirrored_independently_of_each_other(source: Source) -> 
 def test_loading_moves_no_global_generator(source: Source, workers: int) -> None:
     before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())
     batches(source, workers=workers)
-    list(evaluation_loader(source, SIZE, BATCH, workers))
+    list(build_evaluation_loader(source, SIZE, BATCH, workers))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), str(np.random.get_state())) == before[1:]
 
@@ -201,13 +206,13 @@ def test_the_truth_stays_behind(source: Source) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_evaluation_shows_every_image_once_and_plainly(source: Source, workers: int) -> None:
-    shown = list(evaluation_loader(source, SIZE, 8, workers))
+    shown = list(build_evaluation_loader(source, SIZE, 8, workers))
     assert [len(batch.index) for batch in shown] == [8, 8, 5]
     assert torch.cat([batch.index for batch in shown]).tolist() == list(range(ROWS))
     for batch in shown:
         assert list(batch.views) == ["plain"]
         for row, view in zip(batch.index.tolist(), batch["plain"], strict=True):
-            assert torch.equal(view, transforms.plain(open_picture(row), SIZE))
+            assert torch.equal(view, transforms.plain(open_image(row), SIZE))
 
 
 def test_a_source_can_be_handed_to_processes_that_start_afresh(source: Source) -> None:

@@ -1,19 +1,19 @@
-"""Mixing pairs of images: the pictures are averaged, the labels joined."""
+"""Mixing pairs of images: the images are averaged, the labels joined."""
 
 from __future__ import annotations
 
 import torch
 
-from tacit.images.mixing import logic_mix
+from tacit.images.mixing import mix_logically
 from tacit.types import Batch
 
 
 def mixed(labels: list[list[int]], *seed: int) -> tuple[Batch, Batch]:
     rows = torch.tensor(labels, dtype=torch.int8)
-    # Each picture holds its own number, so that a mixture tells who is in it.
+    # Each image holds its own number, so that a mixture tells who is in it.
     views = {"weak": torch.arange(len(rows)).float()[:, None, None, None].expand(-1, 3, 2, 2)}
     batch = Batch(torch.arange(len(rows)), rows, views)
-    return batch, logic_mix(batch, *seed)
+    return batch, mix_logically(batch, *seed)
 
 
 def test_labels_are_joined_by_or() -> None:
@@ -36,10 +36,10 @@ def test_labels_are_joined_by_or() -> None:
     assert seen == {(1, 1), (0, 1), (0, 0), (-1, 1), (-1, 0), (-1, -1)}
 
 
-def test_pictures_and_labels_come_from_the_same_pair() -> None:
+def test_images_and_labels_come_from_the_same_pair() -> None:
     for seed in range(20):
         before, after = mixed([[1, 0, 0], [0, 1, 0], [0, 0, 1]], seed)
-        # With pictures numbered 0, 1, 2 and one label each, the labels name the pair.
+        # With images numbered 0, 1, 2 and one label each, the labels name the pair.
         shares = set()
         for row in range(3):
             (others,) = [[c for c in range(3) if after.labels[row, c] == 1 and c != row]]

@@ -1,9 +1,10 @@
-"""Pictures scaled once: the same pixels, found again, never half there."""
+"""Images scaled once: the same pixels, found again, never half there."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import torch
 from PIL import Image
 
 import tacit
+from tacit.config import DataConfig
 from tacit.data.source import Source
 from tacit.data.splits import load_splits
 from tacit.errors import DataError, UsageError
-from tacit.images.loader import ShuffledBatches, evaluation_loader, training_loader
-from tacit.images.scaled import cached
+from tacit.images.loader import ShuffledBatches, build_evaluation_loader, build_training_loader
+from tacit.images.scaled import open_cache
 
 SIZE = 20
 
@@ -37,12 +39,12 @@ def photos(tmp_path: Path) -> Path:
 
 def batches(source: Source, views: tuple[str, ...], fast: bool = False) -> list[Any]:
     order = ShuffledBatches(len(source), 4, seed=3)
-    return list(training_loader(source, views, SIZE, 3, order, 0, fast))
+    return list(build_training_loader(source, views, SIZE, 3, order, 0, fast))
 
 
 def test_plain_and_weak_views_have_the_same_pixels(photos: Path) -> None:
     source = tacit.load(photos)
-    kept = cached(source, SIZE, photos.parent / "cache")
+    kept = open_cache(source, SIZE, photos.parent / "cache")
     mirrored = 0
     for one, two in zip(
         batches(source, ("plain", "weak")), batches(kept, ("plain", "weak")), strict=True
@@ -52,14 +54,14 @@ def test_plain_and_weak_views_have_the_same_pixels(photos: Path) -> None:
             assert torch.equal(one[view], two[view])
         mirrored += int((two["plain"] != two["weak"]).flatten(1).any(1).sum())
     assert 0 < mirrored < len(source)
-    whole, scaled = (evaluation_loader(each, SIZE, 5, 0) for each in (source, kept))
+    whole, scaled = (build_evaluation_loader(each, SIZE, 5, 0) for each in (source, kept))
     pairs = zip(whole, scaled, strict=True)
     assert all(torch.equal(one["plain"], two["plain"]) for one, two in pairs)
 
 
-def test_a_strong_view_begins_with_the_scaled_picture(photos: Path) -> None:
+def test_a_strong_view_begins_with_the_scaled_image(photos: Path) -> None:
     source = tacit.load(photos)
-    kept = cached(source, SIZE, photos.parent / "cache")
+    kept = open_cache(source, SIZE, photos.parent / "cache")
     assert kept.open(3).size == (SIZE, SIZE)
     views = ("weak", "strong")
     for one, two in zip(batches(source, views), batches(kept, views), strict=True):
@@ -68,27 +70,27 @@ def test_a_strong_view_begins_with_the_scaled_picture(photos: Path) -> None:
 
 
 def test_another_size_than_the_models_is_scaled_again(photos: Path) -> None:
-    kept = cached(tacit.load(photos), 2 * SIZE, photos.parent / "cache")
+    kept = open_cache(tacit.load(photos), 2 * SIZE, photos.parent / "cache")
     assert batches(kept, ("weak",))[0]["weak"].shape == (4, 3, SIZE, SIZE)
 
 
-def test_the_file_is_found_again_until_a_picture_changes(photos: Path) -> None:
+def test_the_file_is_found_again_until_an_image_changes(photos: Path) -> None:
     folder = photos.parent / "cache"
     seen: list[int] = []
-    cached(tacit.load(photos), SIZE, folder, lambda done, of: seen.append(done))
+    open_cache(tacit.load(photos), SIZE, folder, lambda done, of: seen.append(done))
     assert seen == [12]
-    cached(tacit.load(photos), SIZE, folder, lambda done, of: seen.append(done))
+    open_cache(tacit.load(photos), SIZE, folder, lambda done, of: seen.append(done))
     assert seen == [12] and len(list(folder.iterdir())) == 1
-    picture = photos.parent / "3.png"
-    Image.new("RGB", (9, 9), "red").save(picture)
-    os.utime(picture, (1, 1))
-    changed = cached(tacit.load(photos), SIZE, folder)
+    image = photos.parent / "3.png"
+    Image.new("RGB", (9, 9), "red").save(image)
+    os.utime(image, (1, 1))
+    changed = open_cache(tacit.load(photos), SIZE, folder)
     assert len(list(folder.iterdir())) == 2
     assert changed.open(3).getpixel((5, 5)) == (255, 0, 0)
 
 
 def test_rows_that_are_taken_keep_their_pixels(photos: Path) -> None:
-    kept = cached(tacit.load(photos), SIZE, photos.parent / "cache")
+    kept = open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
     part = kept.take(np.array([7, 2])).take(np.array([1]))
     assert part.pixels is not None
     assert np.array_equal(part.pixels.read([0])[0], np.asarray(kept.open(2)))
@@ -99,50 +101,56 @@ def test_rows_that_are_taken_keep_their_pixels(photos: Path) -> None:
 def test_nothing_is_left_of_a_cache_that_could_not_be_finished(photos: Path) -> None:
     (photos.parent / "5.jpg").write_bytes((photos.parent / "5.jpg").read_bytes()[:300])
     with pytest.raises(DataError, match=r"5\.jpg is damaged"):
-        cached(tacit.load(photos), SIZE, photos.parent / "cache")
+        open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
     assert list((photos.parent / "cache").iterdir()) == []
     (photos.parent / "5.jpg").unlink()
-    with pytest.raises(DataError, match=r"no picture at .*5\.jpg"):
-        cached(tacit.load(photos), SIZE, photos.parent / "cache")
+    with pytest.raises(DataError, match=r"no image at .*5\.jpg"):
+        open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
 
 
 def test_what_cannot_be_cached_is_refused(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="pictures of 'scenes' are no files"):
-        load_splits("scenes", options={"images": 10, "test_images": 2}, cache=(photos.parent, 8))
+    with pytest.raises(UsageError, match="images of 'scenes' are no files"):
+        load_splits(
+            DataConfig(options={"images": 10, "test_images": 2}),
+            prepare=partial(open_cache, size=8, folder=photos.parent),
+        )
     usage = shutil.disk_usage(photos.parent)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(UsageError, match="choose another data.cache"):
-        cached(tacit.load(photos), SIZE, photos.parent / "cache")
+        open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
 
 
 def test_a_file_of_another_length_is_told(photos: Path) -> None:
     folder = photos.parent / "cache"
-    cached(tacit.load(photos), SIZE, folder)
+    open_cache(tacit.load(photos), SIZE, folder)
     (file,) = folder.iterdir()
     whole = file.read_bytes()
     for other in (whole[:-1], whole[:-40], whole + b"x", b""):
         file.write_bytes(other)
         with pytest.raises(DataError, match=r"not hold the pixels of these .* delete it"):
-            cached(tacit.load(photos), SIZE, folder)
+            open_cache(tacit.load(photos), SIZE, folder)
     file.write_bytes(whole)
-    assert cached(tacit.load(photos), SIZE, folder).pixels is not None
+    assert open_cache(tacit.load(photos), SIZE, folder).pixels is not None
 
 
 def test_pixels_of_other_images_are_told(photos: Path) -> None:
     """As many images of the same size, in a file that was copied to this one's name."""
     folder = photos.parent / "cache"
-    cached(tacit.load(photos), SIZE, folder)
+    open_cache(tacit.load(photos), SIZE, folder)
     (first,) = folder.iterdir()
     Image.new("RGB", (9, 9), "red").save(photos.parent / "3.png")
-    cached(tacit.load(photos), SIZE, folder)
+    open_cache(tacit.load(photos), SIZE, folder)
     (second,) = set(folder.iterdir()) - {first}
     second.write_bytes(first.read_bytes())
     with pytest.raises(DataError, match="not hold the pixels of these"):
-        cached(tacit.load(photos), SIZE, folder)
+        open_cache(tacit.load(photos), SIZE, folder)
 
 
 def test_all_parts_of_a_data_set_are_cached(photos: Path) -> None:
-    splits = load_splits(str(photos), cache=(photos.parent / "cache", SIZE))
+    splits = load_splits(
+        DataConfig(name=str(photos)),
+        prepare=partial(open_cache, size=SIZE, folder=photos.parent / "cache"),
+    )
     for part in (splits.train, splits.validation, splits.test):
         assert part.pixels is not None and part.open(0).size == (SIZE, SIZE)
 

@@ -75,7 +75,7 @@ class TestQueue:
         for count in torch.randint(0, 17, (200,), generator=generator).tolist():
             names = torch.arange(number, number + count)
             number += count
-            outlasting = queue.names[queue.outlasting(count)].tolist()
+            outlasting = queue.names[queue.find_outlasting(count)].tolist()
             before = list(expected)
             queue.push(names[:, None].expand(count, 2).float(), names)
             expected.extend(names.tolist())
@@ -92,7 +92,7 @@ class TestQueue:
     ) -> None:
         queue = Queue(7, (1,))
         queue.push(torch.zeros(3, 1), torch.full((3,), 99))
-        assert not queue.outlasting(count).any()
+        assert not queue.find_outlasting(count).any()
         queue.push(torch.arange(count)[:, None].float(), torch.arange(count))
         assert sorted(queue.names.tolist()) == list(range(count - 7, count))
         assert queue.entries[:, 0].tolist() == queue.names.tolist()

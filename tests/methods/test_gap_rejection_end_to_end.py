@@ -1,4 +1,4 @@
-"""Rejection by information gap from picture to gradient, and against plain loops."""
+"""Rejection by information gap from image to gradient, and against plain loops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from toys import PatchModel, annotations_of, make_batch
 Array = NDArray[np.float64]
 LATE = Clock(4, 25)
 
-PICTURES = [
+IMAGES = [
     [[0.9, 0.8, -0.5, -0.6], [0.7, 1.0, -0.4, -0.2], [-0.3, 0.1, 1.5, 1.2], [-0.1, 0.2, 1.1, 1.4]],
     [
         [-0.6, -0.2, 0.3, 0.1],
@@ -69,16 +69,16 @@ def ready(labels: Any, preset: str | None = None, **options: Any) -> Ignore:
     return method.double()
 
 
-def two_pictures() -> tuple[PatchModel, Batch]:
-    weak = double(PICTURES)[:, None]
+def two_images() -> tuple[PatchModel, Batch]:
+    weak = double(IMAGES)[:, None]
     return PatchModel(WEIGHT, BIAS), make_batch(LABELS, weak=weak, strong=0.9 * weak.flip(3))
 
 
 DECAYS = {"gap_decay": 0.9, "average_decay": 0.9}
 
 
-def test_two_steps_from_picture_to_gradient() -> None:
-    model, batch = two_pictures()
+def test_two_steps_from_image_to_gradient() -> None:
+    model, batch = two_images()
     method = ready(LABELS, spbc_weight=0.5, bias_correction=False, **DECAYS)
     for tau, mu in THRESHOLDS:
         model.zero_grad()
@@ -101,7 +101,7 @@ def test_two_steps_from_picture_to_gradient() -> None:
 
 
 def test_bias_correction_gives_the_stationary_thresholds_at_once() -> None:
-    model, batch = two_pictures()
+    model, batch = two_images()
     method = ready(LABELS, bias_correction=True, **DECAYS)
     for _ in range(2):
         step = method.step(model, batch, LATE)
@@ -113,20 +113,20 @@ def test_bias_correction_gives_the_stationary_thresholds_at_once() -> None:
         assert step.suspects.nonzero().tolist() in ([], [[1, 0]])
 
 
-def loop_features(picture: Array) -> Array:
+def loop_features(image: Array) -> Array:
     """Average both features over quarters, (2, 2, 2)."""
     features = np.zeros((2, 2, 2))
     for row in range(4):
         for column in range(4):
-            value = picture[row, column]
+            value = image[row, column]
             features[0, row // 2, column // 2] += max(value, 0.0) / 4
             features[1, row // 2, column // 2] += max(1 - value, 0.0) / 4
     return features
 
 
-def loop_maps(picture: Array, weight: Array, bias: Array) -> Array:
+def loop_maps(image: Array, weight: Array, bias: Array) -> Array:
     """Give a map for each class, (C, 2, 2)."""
-    features = loop_features(picture)
+    features = loop_features(image)
     maps = np.zeros((len(weight), 2, 2))
     for label in range(len(weight)):
         maps[label] = weight[label, 0] * features[0] + weight[label, 1] * features[1] + bias[label]
@@ -153,7 +153,7 @@ def minus_log(logit: float) -> float:
 
 
 class LoopedRelease:
-    """The arithmetic of the released code, cell by cell, one known object in each picture."""
+    """The arithmetic of the released code, cell by cell, one known object in each image."""
 
     def __init__(self, weight: Array, bias: Array) -> None:
         self.weight, self.bias = weight, bias
@@ -173,18 +173,15 @@ class LoopedRelease:
 
     def step(self, weak: Array, strong: Array, known: list[int]) -> tuple[float, set[Any]]:
         images, classes = len(weak), len(self.weight)
-        maps = [loop_maps(picture, self.weight, self.bias) for picture in weak]
+        maps = [loop_maps(image, self.weight, self.bias) for image in weak]
         z = [[one[label].mean() for label in range(classes)] for one in maps]
         hidden = self.masked(weak, known, maps)
         z_strong, z_masked = (
             [
-                [
-                    loop_maps(picture, self.weight, self.bias)[label].mean()
-                    for label in range(classes)
-                ]
-                for picture in pictures
+                [loop_maps(image, self.weight, self.bias)[label].mean() for label in range(classes)]
+                for image in inputs
             ]
-            for pictures in (strong, hidden)
+            for inputs in (strong, hidden)
         )
         gap = [[abs(z[i][j] - z_masked[i][j]) for j in range(classes)] for i in range(images)]
         of_known = sum(gap[i][known[i]] for i in range(images)) / images

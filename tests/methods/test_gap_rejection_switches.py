@@ -72,15 +72,15 @@ def test_there_is_no_other_preset() -> None:
 
 LABELS = [[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, -1], [-1, 0, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]]
 SUSPICION = {"suspects", "ignore", "ignore gradient"}
-PICTURE = {"masked picture", "gap", "tau"}
+IMAGE = {"masked image", "gap", "tau"}
 
 
 def seen_in_two_steps(**options: Any) -> dict[str, Any]:
     """Take two steps without learning and return everything that a switch could change."""
     torch.manual_seed(0)
     model = build_model(classes=("a", "b", "c", "d"), size=24, trunk="tiny").double()
-    pictures: list[Tensor] = []
-    model.trunk.register_forward_pre_hook(lambda _, inputs: pictures.append(inputs[0]))
+    images: list[Tensor] = []
+    model.trunk.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0]))
     method = Ignore(**{"warmup_epochs": 0, **options})
     method.setup(annotations_of(LABELS))
     method.double()
@@ -95,8 +95,8 @@ def seen_in_two_steps(**options: Any) -> dict[str, Any]:
         "visible": step.readings.get("visible"),
         "tau": method.gap_average.current(),
         "mu": method.logit_average.current(),
-        "masked picture": pictures[-1],
-        "passes": len(pictures),
+        "masked image": images[-1],
+        "passes": len(images),
         "remembered": torch.cat([b for n, b in model.named_buffers() if "running" in n]),
     }
     for name, term in step.terms.items():
@@ -124,7 +124,7 @@ def usual() -> dict[str, Any]:
 
 # A switch, what it must change, and what may follow from that.
 SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
-    ({"reject": False}, {*PICTURE, *SUSPICION, "mu", "visible", "passes"}, set()),
+    ({"reject": False}, {*IMAGE, *SUSPICION, "mu", "visible", "passes"}, set()),
     ({"gap_threshold": False}, SUSPICION, set()),
     ({"average_threshold": False}, SUSPICION, set()),
     ({"cap": True}, SUSPICION, set()),  # at first nothing is thought to be missing
@@ -139,13 +139,13 @@ SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"consistency_weight": 0.3}, {"consistency", "consistency gradient"}, set()),
     ({"consistency_weight": 0}, {"consistency", "consistency gradient"}, set()),
     ({"consistency_gradient": "strong"}, {"consistency gradient"}, set()),
-    ({"cam_threshold": 0.7}, {*PICTURE, "visible"}, SUSPICION),
-    ({"cam_normalisation": "batch_minmax"}, {*PICTURE, "visible"}, SUSPICION),
-    ({"cam_normalisation": "batch_div_max"}, {*PICTURE, "visible"}, SUSPICION),
-    ({"cam_relu": True}, {*PICTURE, "visible"}, SUSPICION),
-    ({"mask_fill": "black"}, PICTURE, SUSPICION),
+    ({"cam_threshold": 0.7}, {*IMAGE, "visible"}, SUSPICION),
+    ({"cam_normalisation": "batch_minmax"}, {*IMAGE, "visible"}, SUSPICION),
+    ({"cam_normalisation": "batch_div_max"}, {*IMAGE, "visible"}, SUSPICION),
+    ({"cam_relu": True}, {*IMAGE, "visible"}, SUSPICION),
+    ({"mask_fill": "black"}, IMAGE, SUSPICION),
     ({"gap_mode": "update"}, {"remembered"}, set()),
-    ({"gap_mode": "evaluation"}, {*PICTURE, "mu", "visible", "passes"}, SUSPICION),
+    ({"gap_mode": "evaluation"}, {*IMAGE, "mu", "visible", "passes"}, SUSPICION),
     ({"gap_decay": 0.5}, {"tau"}, SUSPICION),
     ({"average_decay": 0.5}, {"mu"}, SUSPICION),
     ({"average_scope": "all"}, {"mu"}, SUSPICION),
@@ -186,8 +186,8 @@ def test_either_threshold_can_stand_alone(usual: dict[str, Any]) -> None:
 
 
 def test_black_is_the_colour_zero() -> None:
-    mean = seen_in_two_steps()["masked picture"]
-    black = seen_in_two_steps(mask_fill="black")["masked picture"]
+    mean = seen_in_two_steps()["masked image"]
+    black = seen_in_two_steps(mask_fill="black")["masked image"]
     # Worked by hand: black minus ImageNet's mean, over its standard deviation.
     colour = torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
     hidden = (mean == 0).all(1)

@@ -211,11 +211,11 @@ def test_the_boost_is_asked_of_the_model_and_the_rest_is_rejection() -> None:
     options = method_class("boostlu").model_options
     assert options == {"boost": 5.0}
     assert not any(method_class(name).model_options for name in ("ll_r", "ll_ct", "ll_cp"))
-    pictures, maps = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0)), []
+    images, maps = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0)), []
     for asked in ({}, options):
         torch.manual_seed(0)
         model = build_model(classes=("a", "b", "c"), size=24, trunk="tiny", **asked).eval()
-        maps.append(model.localise(pictures)[1].detach())
+        maps.append(model.localise(images)[1].detach())
     plain, boosted = maps
     assert (plain > 0).any()
     torch.testing.assert_close(boosted, torch.where(plain > 0, 5 * plain, plain))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tacit.methods import build_method
 from tacit.methods.base import Method
 from tacit.methods.consistency import contrastive
-from tacit.methods.large_loss import suspect_count
+from tacit.methods.large_loss import count_suspects
 from tacit.methods.parts.statistics import Queue
 from tacit.models.base import Purpose
 from tacit.models.cam_head import CamModel
@@ -148,8 +148,8 @@ def test_contrast_of_labelled_pairs() -> None:
 
 def test_suspects_are_counted_exactly_or_as_released() -> None:
     for epoch, exact, released in ORACLES["LL_k_schedule"]:
-        assert suspect_count(1600, 0.005, epoch) == exact
-        assert suspect_count(1600, 0.005, epoch, by_floats=True) == released
+        assert count_suspects(1600, 0.005, epoch) == exact
+        assert count_suspects(1600, 0.005, epoch, by_floats=True) == released
 
 
 def test_the_queue_is_a_ring() -> None:

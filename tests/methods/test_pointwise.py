@@ -58,16 +58,16 @@ def test_a_known_negative_costs_what_an_assumed_one_does() -> None:
 def test_the_view_is_the_one_asked_for(name: str, strong_view: bool, view: str) -> None:
     method = build_method(name, strong_view=strong_view)
     assert method.views == (view,)
-    pictures = {"weak": torch.zeros(2, 3, 4, 4), "strong": torch.ones(2, 3, 4, 4)}
+    inputs = {"weak": torch.zeros(2, 3, 4, 4), "strong": torch.ones(2, 3, 4, 4)}
     seen = []
 
     def model(images: torch.Tensor) -> torch.Tensor:
         seen.append(images)
         return torch.zeros(2, 4, requires_grad=True)
 
-    method.step(model, make_batch(FULL, **pictures), CLOCK)
+    method.step(model, make_batch(FULL, **inputs), CLOCK)
     assert len(seen) == 1
-    assert torch.equal(seen[0], pictures[view])
+    assert torch.equal(seen[0], inputs[view])
 
 
 def test_nothing_is_suspicious_and_logits_are_shown() -> None:

@@ -7,6 +7,7 @@ batch statistics of the model's own must then have equal losses, gradients, susp
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ PROCESSES = 2
 ROWS, BATCH, SIDE, EPOCHS = 24, 8, 16, 2
 CLASSES = ("bird", "boat", "car", "fish", "tree")
 NAMES = sorted(METHODS)
+pytestmark = pytest.mark.digits
 
 
 class Trunk(nn.Module):
@@ -63,6 +65,7 @@ def build(name: str) -> Learner:
     return Learner(model, method).double().train()
 
 
+@cache
 def train(name: str, rank: int, world: int) -> dict[str, Any]:
     """Train for two epochs of three steps, and return all there is to compare."""
     learner, labels = build(name), labels_for(name, observed())
@@ -72,14 +75,14 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
             learner, broadcast_buffers=False, find_unused_parameters=True
         )
     generator = torch.Generator().manual_seed(1)
-    pictures = torch.randn(ROWS, 3, SIDE, SIDE, generator=generator, dtype=torch.float64)
+    images = torch.randn(ROWS, 3, SIDE, SIDE, generator=generator, dtype=torch.float64)
     losses, suspects, gradients = [], [], []
     for epoch in range(1, EPOCHS + 1):
         clock = Clock(epoch, EPOCHS)
         for first in range(0, ROWS, BATCH):
             share = BATCH // world
             rows = torch.arange(first + rank * share, first + (rank + 1) * share)
-            views = {view: pictures[rows] * (1 if view == "weak" else 0.9) for view in
+            views = {view: images[rows] * (1 if view == "weak" else 0.9) for view in
                      learner.method.views}  # fmt: skip
             learner.zero_grad()
             step = wrapped(Batch(rows, labels[rows], views), clock)
@@ -96,7 +99,7 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
 
         def predict() -> Tensor:
             with torch.no_grad():
-                probabilities: Tensor = learner.model(pictures).sigmoid()
+                probabilities: Tensor = learner.model(images).sigmoid()
             return probabilities
 
         learner.method.end_epoch(clock, predict)

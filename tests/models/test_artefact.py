@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tacit.errors import DataError
 from tacit.models import MODELS, build_model
@@ -119,3 +120,23 @@ def test_weights_of_another_model_are_named(tmp_path: Path) -> None:
     ) as told:
         load_model(tmp_path)
     assert "\n" not in str(told.value)
+
+
+@torch.no_grad()
+def test_weights_of_attention_are_read_by_the_names_they_once_had(tmp_path: Path) -> None:
+    model = trained_attention()
+    save_model(model, tmp_path / "model")
+    state = load_file(tmp_path / "model/model.safetensors")
+    old = {
+        name.replace(".in_proj.", ".inward.").replace(".out_proj.", ".outward."): value
+        for name, value in state.items()
+    }
+    assert len(old.keys() - state.keys()) >= 4
+    save_file(old, tmp_path / "model/model.safetensors")
+    loaded = load_model(tmp_path / "model")
+    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+
+
+def trained_attention() -> Any:
+    torch.manual_seed(0)
+    return build_model("query2label", classes=CLASSES, size=32, trunk="tiny").eval()

@@ -26,9 +26,9 @@ def randomised(module: nn.Module) -> nn.Module:
 
 def torch_attention(ours: Attention, dropout: float = 0.0) -> nn.MultiheadAttention:
     theirs = nn.MultiheadAttention(WIDTH, HEADS, dropout, batch_first=True).double()
-    theirs.in_proj_weight.data.copy_(ours.inward.weight)
-    theirs.in_proj_bias.data.copy_(ours.inward.bias)
-    theirs.out_proj.load_state_dict(ours.outward.state_dict())
+    theirs.in_proj_weight.data.copy_(ours.in_proj.weight)
+    theirs.in_proj_bias.data.copy_(ours.in_proj.bias)
+    theirs.out_proj.load_state_dict(ours.out_proj.state_dict())
     return theirs
 
 
@@ -62,9 +62,9 @@ def test_attention_begins_like_that_of_torch() -> None:
     torch.manual_seed(0)
     ours, theirs = Attention(64, 4, 0.0), nn.MultiheadAttention(64, 4)
     reach = (6 / (64 + 3 * 64)) ** 0.5  # Xavier's, of the three projections as one matrix
-    for weight in (ours.inward.weight, theirs.in_proj_weight):
+    for weight in (ours.in_proj.weight, theirs.in_proj_weight):
         assert 0.99 * reach < weight.abs().max() <= reach
-    assert not ours.inward.bias.any() and not ours.outward.bias.any()
+    assert not ours.in_proj.bias.any() and not ours.out_proj.bias.any()
 
 
 def test_weights_are_without_dropout_and_add_up_to_one() -> None:
@@ -91,7 +91,7 @@ def test_a_trace_adds_up_to_what_is_read_in_the_output() -> None:
     queries, places, readers = numbers(2, 4, WIDTH), numbers(2, 7, WIDTH), numbers(4, 5, WIDTH)
     traced = ours.trace(ours.weigh(queries, places), places, readers)
     assert traced.shape == (2, 4, 5, 7)
-    output = ours(queries, places, places) - ours.outward.bias
+    output = ours(queries, places, places) - ours.out_proj.bias
     expected = torch.einsum("bqd,qrd->bqr", output, readers)
     torch.testing.assert_close(traced.sum(3), expected, rtol=1e-12, atol=1e-12)
 

@@ -31,7 +31,7 @@ def build(trunk: str = "tiny", **options: Any) -> Any:
     return build_model(classes=CLASSES, size=64, trunk=trunk, **options).eval()
 
 
-def pictures(count: int = 2) -> torch.Tensor:
+def images(count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -39,14 +39,14 @@ def pictures(count: int = 2) -> torch.Tensor:
 @torch.no_grad()
 def test_pooling_and_the_linear_map_commute(trunk: str, trunk_options: dict[str, Any]) -> None:
     model = build(trunk, trunk_options=trunk_options)
-    images = pictures()
-    logits, maps = model.localise(images)
+    inputs = images()
+    logits, maps = model.localise(inputs)
     side = 8 if trunk == "tiny" else 2
     assert logits.shape == (2, 5)
     assert maps.shape == (2, 5, side, side)
-    assert torch.equal(model(images), logits)
+    assert torch.equal(model(inputs), logits)
     torch.testing.assert_close(logits, maps.mean((2, 3)), rtol=1e-5, atol=1e-5)
-    pooled = model.trunk(images).mean((2, 3))
+    pooled = model.trunk(inputs).mean((2, 3))
     linear = F.linear(pooled, model.head.weight[:, :, 0, 0], model.head.bias)
     torch.testing.assert_close(logits, linear, rtol=1e-5, atol=1e-5)
     assert maps.std((2, 3)).min() > 0
@@ -55,9 +55,9 @@ def test_pooling_and_the_linear_map_commute(trunk: str, trunk_options: dict[str,
 def test_the_bias_is_part_of_the_map() -> None:
     model = build()
     with torch.no_grad():
-        before = model.localise(pictures())
+        before = model.localise(images())
         model.head.bias += 3
-        after = model.localise(pictures())
+        after = model.localise(images())
     for one, other in zip(before, after, strict=True):
         torch.testing.assert_close(other, one + 3)
 
@@ -66,9 +66,9 @@ def test_a_boosted_map_counts_what_speaks_for_a_class_more() -> None:
     plain, boosted = build(), build(boost=5.0)
     boosted.load_state_dict(plain.state_dict())
     with torch.no_grad():
-        _, maps = plain.localise(pictures())
-        logits, boosted_maps = boosted.localise(pictures())
-        assert torch.equal(boosted(pictures()), logits)
+        _, maps = plain.localise(images())
+        logits, boosted_maps = boosted.localise(images())
+        assert torch.equal(boosted(images()), logits)
     assert (maps < 0).any() and (maps > 0).any()
     torch.testing.assert_close(boosted_maps, torch.where(maps > 0, 5 * maps, maps))
     torch.testing.assert_close(logits, boosted_maps.mean((2, 3)), rtol=1e-5, atol=1e-5)
@@ -84,7 +84,7 @@ def test_maps_are_boosted_when_they_should_be(
 ) -> None:
     plain, boosted = build(), build(boost=5.0, options={"boost_at": boost_at})
     boosted.load_state_dict(plain.state_dict())
-    features = plain.trunk(pictures())
+    features = plain.trunk(images())
     for mode, expected in ((True, training), (False, evaluation)):
         logits, maps = boosted.train(mode).localise_from(features)
         unmoved = torch.equal(maps, plain.localise_from(features)[1])
@@ -104,10 +104,10 @@ def test_a_network_with_a_pooled_linear_layer_is_the_same_model() -> None:
     network = timm.create_model("resnet18", num_classes=len(CLASSES)).eval()
     weights = {**model.trunk.network.state_dict(), "fc.bias": model.head.bias}
     network.load_state_dict({**weights, "fc.weight": model.head.weight.flatten(1)})
-    logits, maps = model.localise(pictures())
-    torch.testing.assert_close(logits, network(pictures()), rtol=1e-4, atol=1e-4)
+    logits, maps = model.localise(images())
+    torch.testing.assert_close(logits, network(images()), rtol=1e-4, atol=1e-4)
     # The map of such a layer is without the bias, which moves every place alike.
-    features = network.forward_features(pictures())
+    features = network.forward_features(images())
     bare = torch.einsum("cd,bdhw->bchw", network.fc.weight, features)
     moved = bare + network.fc.bias.view(1, -1, 1, 1)
     torch.testing.assert_close(maps, moved, rtol=1e-4, atol=1e-4)
@@ -132,8 +132,8 @@ def test_the_boost_worked_by_hand() -> None:
 def test_every_class_of_an_image_has_an_embedding_of_its_own() -> None:
     model = build(embedding_dim=6)
     with torch.no_grad():
-        logits, embeddings = model.embed(pictures())
-        assert torch.equal(model(pictures()), logits)
+        logits, embeddings = model.embed(images())
+        assert torch.equal(model(images()), logits)
     assert embeddings.shape == (2, 5, 6)
     torch.testing.assert_close(embeddings.norm(dim=2), torch.ones(2, 5))
     assert embeddings.std(1).min() > 0
@@ -141,11 +141,11 @@ def test_every_class_of_an_image_has_an_embedding_of_its_own() -> None:
 
 def test_under_half_precision_logits_are_computed_in_full() -> None:
     model = build()
-    images = pictures()
+    inputs = images()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        features = model.trunk(images)
-        logits, _ = model.localise(images)
-        assert torch.equal(model(images), logits)
+        features = model.trunk(inputs)
+        logits, _ = model.localise(inputs)
+        assert torch.equal(model(inputs), logits)
     assert features.dtype == torch.bfloat16
     assert logits.dtype == torch.float32
     expected = F.linear(

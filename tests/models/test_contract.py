@@ -43,7 +43,7 @@ def build(head: str, trunk: str = "tiny", embedding_dim: int = 6) -> Model:
     ).eval()
 
 
-def pictures(model: Model, count: int = 3, times: int = 1) -> Tensor:
+def images(model: Model, count: int = 3, times: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     side = model.size * times
     return torch.randn(count, 3, side, side, generator=generator)
@@ -58,10 +58,10 @@ def test_every_model_is_under_contract() -> None:
 @torch.no_grad()
 def test_three_verbs_give_the_same_logits(head: str, trunk: str) -> None:
     model = build(head, trunk)
-    images, side = pictures(model), TRUNKS[trunk][1]
-    logits = model(images)
-    again, maps = model.localise(images)
-    third, embeddings = model.embed(images)
+    inputs, side = images(model), TRUNKS[trunk][1]
+    logits = model(inputs)
+    again, maps = model.localise(inputs)
+    third, embeddings = model.embed(inputs)
     assert torch.equal(logits, again) and torch.equal(logits, third)
     assert logits.shape == (3, 5) and logits.isfinite().all()
     assert maps.shape == (3, 5, side, side) and maps.isfinite().all()
@@ -75,12 +75,12 @@ def test_three_verbs_give_the_same_logits(head: str, trunk: str) -> None:
 @torch.no_grad()
 def test_verbs_may_start_from_features_that_were_kept(head: str) -> None:
     model = build(head, "resnet18")
-    images = pictures(model)
-    features = model.trunk(images)
+    inputs = images(model)
+    features = model.trunk(inputs)
     assert features.shape == (3, 512, 2, 2)
-    assert torch.equal(model.logits_from(features), model(images))
+    assert torch.equal(model.logits_from(features), model(inputs))
     for verb in ("localise", "embed"):
-        kept, whole = getattr(model, f"{verb}_from")(features), getattr(model, verb)(images)
+        kept, whole = getattr(model, f"{verb}_from")(features), getattr(model, verb)(inputs)
         assert all(torch.equal(one, other) for one, other in zip(kept, whole, strict=True))
 
 
@@ -91,7 +91,7 @@ def test_the_gradient_reaches_every_parameter(head: str, trunk: str) -> None:
     for name, parameter in model.named_parameters():
         if name.endswith("bn2.weight"):  # residual networks begin with branches of weight zero
             torch.nn.init.ones_(parameter)
-    logits, embeddings = model.embed(pictures(model))
+    logits, embeddings = model.embed(images(model))
     weights = torch.rand(3, 5, 6, generator=torch.Generator().manual_seed(2))
     (logits.square().sum() + (embeddings * weights).sum()).backward()
     for name, parameter in model.named_parameters():
@@ -104,45 +104,45 @@ def test_the_gradient_reaches_every_parameter(head: str, trunk: str) -> None:
 @torch.no_grad()
 def test_under_half_precision_logits_stay_in_single(head: str, trunk: str) -> None:
     model = build(head, trunk)
-    images = pictures(model)
+    inputs = images(model)
     with torch.autocast("cpu", torch.bfloat16):
-        assert model.trunk(images).dtype == torch.bfloat16
+        assert model.trunk(inputs).dtype == torch.bfloat16
         logits, (also, maps), (third, embeddings) = (
-            model(images),
-            model.localise(images),
-            model.embed(images),
+            model(inputs),
+            model.localise(inputs),
+            model.embed(inputs),
         )
     assert torch.equal(logits, also) and torch.equal(logits, third)
     assert logits.dtype == embeddings.dtype == torch.float32
     assert logits.unique().numel() == logits.numel()  # nothing has been rounded to a tie
-    spread = max(model(images).std().item(), 0.05)
-    torch.testing.assert_close(logits, model(images), rtol=0, atol=0.2 * spread)
+    spread = max(model(inputs).std().item(), 0.05)
+    torch.testing.assert_close(logits, model(inputs), rtol=0, atol=0.2 * spread)
     assert maps.isfinite().all()
 
 
 @every_model
 @every_trunk
 @torch.no_grad()
-def test_pictures_may_be_twice_the_size_or_no_square(head: str, trunk: str) -> None:
+def test_images_may_be_twice_the_size_or_no_square(head: str, trunk: str) -> None:
     model, side = build(head, trunk), TRUNKS[trunk][1]
-    images = pictures(model, times=2)
-    logits, maps = model.localise(images)
-    assert torch.equal(model(images), logits)
+    inputs = images(model, times=2)
+    logits, maps = model.localise(inputs)
+    assert torch.equal(model(inputs), logits)
     assert maps.shape == (3, 5, 2 * side, 2 * side)
-    wide = model.localise(images[:, :, : model.size])[1]
+    wide = model.localise(inputs[:, :, : model.size])[1]
     assert wide.shape == (3, 5, side, 2 * side)
-    again = model(pictures(model))  # and the usual size is as before
-    assert torch.equal(again, build(head, trunk)(pictures(model)))
+    again = model(images(model))  # and the usual size is as before
+    assert torch.equal(again, build(head, trunk)(images(model)))
 
 
 @every_model
 @torch.no_grad()
 def test_an_image_does_not_depend_on_its_neighbours(head: str) -> None:
     model = build(head)
-    images = pictures(model)
-    together = (*model.localise(images), model.embed(images)[1])
+    inputs = images(model)
+    together = (*model.localise(inputs), model.embed(inputs)[1])
     alone = [
-        (*model.localise(images[i : i + 1]), model.embed(images[i : i + 1])[1]) for i in (2, 0)
+        (*model.localise(inputs[i : i + 1]), model.embed(inputs[i : i + 1])[1]) for i in (2, 0)
     ]
     for position, output in zip((2, 0), alone, strict=True):
         for one, other in zip(output, together, strict=True):
@@ -164,7 +164,7 @@ def test_without_a_length_there_are_no_embeddings(head: str) -> None:
     model = build(head, embedding_dim=0)
     message = "no embeddings; set model.embedding_dim"
     with pytest.raises(UsageError, match=message):
-        model.embed(pictures(model))
+        model.embed(images(model))
     with pytest.raises(UsageError, match=message):
         model.embed_from(torch.zeros(1, 128, 3, 3))
     assert not any(name.startswith("projection") for name in model.state_dict())
@@ -181,9 +181,9 @@ def test_a_model_comes_back_bit_for_bit(head: str, tmp_path: Path) -> None:
     torch.manual_seed(99)
     loaded = load_model(tmp_path)
     assert type(loaded) is type(model) and loaded.recipe["options"] == model.recipe["options"]
-    images = pictures(model)
+    inputs = images(model)
     for verb in ("localise", "embed"):
-        for one, other in zip(getattr(model, verb)(images), getattr(loaded, verb)(images)):  # noqa: B905
+        for one, other in zip(getattr(model, verb)(inputs), getattr(loaded, verb)(inputs)):  # noqa: B905
             assert torch.equal(one, other)
 
 
@@ -191,9 +191,9 @@ def test_a_model_comes_back_bit_for_bit(head: str, tmp_path: Path) -> None:
 @torch.no_grad()
 def test_double_precision_stays_double(head: str) -> None:
     model = build(head).double()
-    images = pictures(model).double()
-    assert model(images).dtype == torch.float64
-    torch.testing.assert_close(model(images).float(), build(head)(images.float()))
+    inputs = images(model).double()
+    assert model(inputs).dtype == torch.float64
+    torch.testing.assert_close(model(inputs).float(), build(head)(inputs.float()))
 
 
 def test_a_model_of_ones_own_says_what_it_cannot_do() -> None:

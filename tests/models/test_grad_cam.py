@@ -59,7 +59,7 @@ def test_positive_parts_of_maps_are_those_of_the_library(trunk: str) -> None:
         with GradCAM(model, [model.trunk]) as library:
             drawn = library(images, [ClassifierOutputTarget(position)] * len(images))
         maps = found[:, position] / found[0, 0].numel()
-        # The library hands maps out from 0 to 1, in the size of the pictures.
+        # The library hands maps out from 0 to 1, in the size of the images.
         ours = scale_cam_image(scale_cam_image(maps.numpy(), (128, 128)))
         assert drawn.shape == (2, 128, 128) and drawn.max() > 0.5
         assert abs(drawn - ours).max() < 1e-5

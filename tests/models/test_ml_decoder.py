@@ -43,9 +43,9 @@ def by_hand(model: Any, given: Tensor) -> tuple[Tensor, Tensor]:
     layer = layer.double().eval()
     for parameter in layer.self_attn.parameters():
         parameter.zero_()
-    layer.multihead_attn.in_proj_weight.copy_(ours.attention.inward.weight)
-    layer.multihead_attn.in_proj_bias.copy_(ours.attention.inward.bias)
-    layer.multihead_attn.out_proj.load_state_dict(ours.attention.outward.state_dict())
+    layer.multihead_attn.in_proj_weight.copy_(ours.attention.in_proj.weight)
+    layer.multihead_attn.in_proj_bias.copy_(ours.attention.in_proj.bias)
+    layer.multihead_attn.out_proj.load_state_dict(ours.attention.out_proj.state_dict())
     layer.linear1.load_state_dict(ours.feedforward[0].state_dict())
     layer.linear2.load_state_dict(ours.feedforward[3].state_dict())
     norms = (model.query_norm, ours.attention_norm, ours.feedforward_norm)
@@ -82,12 +82,12 @@ def test_a_map_says_what_each_place_adds_past_the_feed_forward_part() -> None:
     memory = model.input_projection(given.flatten(2).transpose(1, 2)).relu()
     stream = model.query_norm(2 * model.queries.expand(2, -1, -1))
     weights = attention.weigh(stream, memory)
-    carried = F.linear(memory, *(p.chunk(3)[2] for p in attention.inward.parameters()))
+    carried = F.linear(memory, *(p.chunk(3)[2] for p in attention.in_proj.parameters()))
     carried = carried.view(2, 12, HEADS, -1).transpose(1, 2)
     for label, group in enumerate(GROUP):
         # What each place adds to the output of attention, by hand: (B, hw, D).
         added = torch.einsum("bhk,bhke->bkhe", weights[:, :, group], carried).flatten(2)
-        added = added @ attention.outward.weight.T
+        added = added @ attention.out_proj.weight.T
         reader = model.head.weight[group, label - GROUP.index(group)]
         for norm in (model.decoder.feedforward_norm, model.decoder.attention_norm):
             reader = (reader * norm.weight) - (reader * norm.weight).mean()

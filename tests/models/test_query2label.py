@@ -62,9 +62,9 @@ def test_sizes_follow_the_trunk_unless_they_are_given() -> None:
 
 def theirs(layer: Layer) -> nn.MultiheadAttention:
     made = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).double().eval()
-    made.in_proj_weight.data.copy_(layer.attention.inward.weight)
-    made.in_proj_bias.data.copy_(layer.attention.inward.bias)
-    made.out_proj.load_state_dict(layer.attention.outward.state_dict())
+    made.in_proj_weight.data.copy_(layer.attention.in_proj.weight)
+    made.in_proj_bias.data.copy_(layer.attention.in_proj.bias)
+    made.out_proj.load_state_dict(layer.attention.out_proj.state_dict())
     return made
 
 
@@ -110,7 +110,7 @@ def test_weights_begin_as_in_the_paper() -> None:
         for weight in (w for w in layer.parameters() if w.ndim > 1):
             reach = (6 / sum(weight.shape)) ** 0.5
             assert 0.99 * reach < weight.abs().max() <= reach
-        assert not layer.attention.inward.bias.any() and not layer.attention.outward.bias.any()
+        assert not layer.attention.in_proj.bias.any() and not layer.attention.out_proj.bias.any()
     assert model.queries.std().item() == pytest.approx(1, abs=0.1)
     for parameter in model.head.parameters():
         assert 0.4 * 128**-0.5 < parameter.abs().max() <= 128**-0.5

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from things_to_predict import images as images
 from things_to_predict import model_folder as model_folder
-from things_to_predict import pictures as pictures
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tacit.models import build_model
 from tacit.models.base import Purpose
 from tacit.models.cam_head import CamModel
-from tacit.models.folding import fold, hasten
+from tacit.models.folding import fold, prepare_for_inference
 from things_to_predict import CLASSES, SIZE, small_model
 
 CPU = torch.device("cpu")
@@ -92,7 +92,7 @@ def test_what_cannot_be_folded_is_left_alone(twice: bool, left: int) -> None:
 
 
 def test_weights_rounded_once_are_those_that_autocast_rounds_each_time() -> None:
-    plain, hastened = fold(small_model()), hasten(fold(small_model()), CPU, "bf16")
+    plain, hastened = fold(small_model()), prepare_for_inference(fold(small_model()), CPU, "bf16")
     images = torch.randn(4, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(plain.to(memory_format=torch.channels_last)(images), hastened(images))

@@ -1,4 +1,4 @@
-"""`tacit.predict`: a few pictures, in memory."""
+"""`tacit.predict`: a few images, in memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tacit.errors import DataError
 from things_to_predict import CLASSES, small_model
 
 
-def test_files_images_and_arrays_say_the_same(model_folder: Path, pictures: Path) -> None:
-    paths = [pictures / "00.png", pictures / "01.png", pictures / "02.png"]
+def test_files_images_and_arrays_say_the_same(model_folder: Path, inputs: Path) -> None:
+    paths = [inputs / "00.png", inputs / "01.png", inputs / "02.png"]
     images = [Image.open(path).convert("RGB") for path in paths]
     found = tacit.predict(model_folder, paths, batch=2, device="cpu")
     assert found.classes == CLASSES and found.scores.shape == (3, 3)
@@ -29,27 +29,27 @@ def test_files_images_and_arrays_say_the_same(model_folder: Path, pictures: Path
 
 
 def test_labels_are_those_of_the_stored_thresholds_or_of_another(
-    model_folder: Path, pictures: Path
+    model_folder: Path, images: Path
 ) -> None:
-    picture = pictures / "00.png"
-    found = tacit.predict(model_folder, picture, device="cpu")
+    image = images / "00.png"
+    found = tacit.predict(model_folder, image, device="cpu")
     decided = found.scores[0] >= np.float32([0.5, 0.2, 0.5])
     expected = [name for name, yes in zip(CLASSES, decided, strict=True) if yes]
     assert found.labels == [expected]
-    assert tacit.predict(model_folder, picture, threshold=0, device="cpu").labels == [[*CLASSES]]
+    assert tacit.predict(model_folder, image, threshold=0, device="cpu").labels == [[*CLASSES]]
 
 
-def test_a_model_at_hand_is_used_as_it_is(model_folder: Path, pictures: Path) -> None:
+def test_a_model_at_hand_is_used_as_it_is(model_folder: Path, images: Path) -> None:
     model = small_model().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = tacit.predict(model, pictures / "00.png")
+    found = tacit.predict(model, images / "00.png")
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    expected = tacit.predict(model_folder, pictures / "00.png", device="cpu").scores
+    expected = tacit.predict(model_folder, images / "00.png", device="cpu").scores
     np.testing.assert_allclose(found.scores, expected, atol=1e-5)
     assert found.thresholds.tolist() == [0.5, 0.5, 0.5]
 
 
-def test_a_broken_picture_is_refused(model_folder: Path, pictures: Path) -> None:
-    with pytest.raises(DataError, match=r"05b\.jpg is no picture"):
-        tacit.predict(model_folder, [pictures / "00.png", pictures / "05b.jpg"], device="cpu")
+def test_a_broken_image_is_refused(model_folder: Path, images: Path) -> None:
+    with pytest.raises(DataError, match=r"05b\.jpg is no image"):
+        tacit.predict(model_folder, [images / "00.png", images / "05b.jpg"], device="cpu")

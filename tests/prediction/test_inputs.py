@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_folder_gives_its_pictures_by_name_and_no_hidden_ones(here: Path) -> None:
+def test_a_folder_gives_its_images_by_name_and_no_hidden_ones(here: Path) -> None:
     assert names_of(["b"], here) == ["b/1.jpg", "b/2.png", "b/inner/0.png"]
     assert names_of([str(here / "b/inner")], here) == [(here / "b/inner/0.png").as_posix()]
 
@@ -52,26 +52,26 @@ def test_a_pattern_stands_for_what_it_matches(here: Path) -> None:
         names_of(["shards/*.parquet"], here)
 
 
-def test_pictures_beside_their_table_are_meant_themselves(here: Path) -> None:
+def test_images_beside_their_table_are_meant_themselves(here: Path) -> None:
     (here / "b/metadata.csv").write_text("image,n\nx.png,1\n")
     assert "x.png" not in names_of(["b"], here)
 
 
 def test_an_empty_folder_is_refused(here: Path) -> None:
     (here / "empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no pictures, and no tables"):
+    with pytest.raises(DataError, match="empty holds no images, and no tables"):
         names_of(["empty"], here)
 
 
 def test_names_in_tables_are_below_their_folder(tmp_path: Path) -> None:
     table = Names("names.csv", str(tmp_path), "image")
-    assert table.picture("a/b.png") == tmp_path / "a/b.png"
-    assert table.picture(str(tmp_path / "a/b.png")) == tmp_path / "a/b.png"
+    assert table.image("a/b.png") == tmp_path / "a/b.png"
+    assert table.image(str(tmp_path / "a/b.png")) == tmp_path / "a/b.png"
     for name in ("../a.png", "/etc/a.png", f"{tmp_path}/../a.png", "a/../../a.png"):
         with pytest.raises(DataError, match="leaves the folder"):
-            table.picture(name)
-    with pytest.raises(DataError, match="names no picture"):
-        table.picture(" ")
+            table.image(name)
+    with pytest.raises(DataError, match="names no image"):
+        table.image(" ")
 
 
 def test_images_are_found_beside_the_table_or_where_one_says(here: Path) -> None:

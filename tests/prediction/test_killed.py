@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tacit.prediction.plan import Settings
-from tacit.prediction.run import Work, find_place, predict_to
+from tacit.prediction.run import Work, choose_output, predict_to
 from things_to_predict import DYING
 
 STAND_IN = Path(__file__).parent / "stand_in"
@@ -34,7 +34,7 @@ Predict = Callable[..., Path]
 
 @pytest.fixture
 def predict(
-    model_folder: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Predict]:
     """Return a function that predicts in this process."""
     known = set(sys.modules)
@@ -42,9 +42,9 @@ def predict(
         monkeypatch.syspath_prepend(STAND_IN)
 
     def run(name: str, work: Work = ALONE) -> Path:
-        place, format = find_place(tmp_path / name, None)
+        place, format = choose_output(tmp_path / name, None)
         settings = Settings(str(model_folder), format, batch=2, shard_rows=5, threads=1)
-        predict_to([str(pictures)], place, settings, work)
+        predict_to([str(images)], place, settings, work)
         return tmp_path / name
 
     yield run
@@ -55,14 +55,14 @@ def predict(
 
 
 @pytest.fixture
-def start(model_folder: Path, pictures: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def start(model_folder: Path, images: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs `tacit predict` in a process group of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if not HAS_RAY:
         environment["PYTHONPATH"] = os.pathsep.join(
             [str(STAND_IN), environment.get("PYTHONPATH", "")]
         )
-    words = ["predict", str(model_folder), str(pictures), *OPTIONS]
+    words = ["predict", str(model_folder), str(images), *OPTIONS]
     return lambda *program, out, options: subprocess.run(
         [sys.executable, *program, *words, f"--out={out}", *options],
         env=environment,

@@ -24,14 +24,14 @@ HOSTILE = "<script>alert('1')</script>\" onerror=\"x"
 RANDOM = np.random.default_rng(0)
 
 
-def picture(height: int = 48, width: int = 48) -> np.ndarray:
+def image(height: int = 48, width: int = 48) -> np.ndarray:
     return RANDOM.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def example(name: str = "boat") -> Example:
     heat = np.linspace(0, 1, 144).reshape(12, 12)
     return Example(
-        picture(), picture(), heat, name, (name,), ("sun",), ("fish",), ("car",), "A caption."
+        image(), image(), heat, name, (name,), ("sun",), ("fish",), ("car",), "A caption."
     )
 
 
@@ -39,7 +39,7 @@ def page(name: str = "boat") -> Page:
     return Page(
         title=f"A report on {name}",
         lead="First words.\n\nSecond words with `tacit demo`.",
-        facts=(("Pictures", "5,000"), ("Seeds", "3")),
+        facts=(("Images", "5,000"), ("Seeds", "3")),
         table=Table(
             ("Method", "mAP", "remark"),
             (("full labels", "91.2 ± 0.3", "ceiling"), (name, "85.04", name)),
@@ -106,7 +106,7 @@ def test_nothing_is_loaded_or_run(reader: Reader) -> None:
                 assert value.startswith(("data:image/png;base64,", "#")), (
                     f"{tag} {key}={value[:60]}"
                 )
-    style = files("tacit.experiments").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("tacit.report").joinpath("page.css").read_text(encoding="utf-8")
     assert "url(" not in style and "@import" not in style and "</" not in style
 
 
@@ -128,7 +128,7 @@ def test_headings_language_and_identifiers(reader: Reader) -> None:
         assert set(wanted) <= set(identifiers)
 
 
-def test_every_picture_has_an_alternative_and_a_size(reader: Reader) -> None:
+def test_every_image_has_an_alternative_and_a_size(reader: Reader) -> None:
     images = reader.named("img")
     assert len(images) == 4  # three for the first example, one for the second
     for image in images:
@@ -184,7 +184,7 @@ def test_an_almost_empty_page_is_still_a_page() -> None:
 
 
 def test_an_example_without_labels_draws() -> None:
-    bare = Example(picture(7, 300), None, None, "", (), (), (), (), "")
+    bare = Example(image(7, 300), None, None, "", (), (), (), (), "")
     Reader(render_page(replace(page(), examples=(bare,))))
 
 
@@ -241,25 +241,25 @@ def test_a_page_that_cannot_be_rendered_leaves_the_old_one(
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_heat_brightens_evenly_and_covers_the_picture() -> None:
+def test_heat_brightens_evenly_and_covers_the_image() -> None:
     grey = colour_heat(np.linspace(0, 1, 101)) @ (0.299, 0.587, 0.114)
     assert (np.diff(grey) > 0).all()
     assert colour_heat(np.zeros((2, 3))).shape == (2, 3, 3)
     assert (colour_heat(np.ones((1, 1)))[0, 0] == RAMP[-1]).all()
-    image = picture(30, 50)
+    shown = image(30, 50)
     heat = np.array([[0.0, 1.0], [np.nan, 7.0]])
-    covered = overlay_heat(image, heat)
-    assert covered.shape == image.shape and covered.dtype == np.uint8
+    covered = overlay_heat(shown, heat)
+    assert covered.shape == shown.shape and covered.dtype == np.uint8
     assert covered[:, -10:].mean() > covered[:, :10].mean() + 40
 
 
-def test_pictures_come_to_a_good_size_and_keep_their_shape() -> None:
-    assert enlarge(picture(48, 48)).shape == (192, 192, 3)
-    assert enlarge(picture(600, 300)).shape == (224, 112, 3)
-    assert enlarge(picture(200, 100)).shape == (200, 100, 3)
-    assert enlarge(picture(1, 1)).shape == (168, 168, 3)
-    with Image.open(io.BytesIO(base64.b64decode(embed(picture()).split(",")[1]))) as image:
-        assert image.mode == "RGB"
+def test_images_come_to_a_good_size_and_keep_their_shape() -> None:
+    assert enlarge(image(48, 48)).shape == (192, 192, 3)
+    assert enlarge(image(600, 300)).shape == (224, 112, 3)
+    assert enlarge(image(200, 100)).shape == (200, 100, 3)
+    assert enlarge(image(1, 1)).shape == (168, 168, 3)
+    with Image.open(io.BytesIO(base64.b64decode(embed(image()).split(",")[1]))) as shown:
+        assert shown.mode == "RGB"
 
 
 def luminance(colour: str) -> float:
@@ -276,7 +276,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_keep_enough_contrast(scheme: str) -> None:
-    style = files("tacit.experiments").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("tacit.report").joinpath("page.css").read_text(encoding="utf-8")
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     colours: dict[str, str] = {}
     for block in blocks[: 1 if scheme == "light" else 2]:

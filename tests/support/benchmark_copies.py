@@ -16,7 +16,7 @@ from tacit.benchmarks.voc2012 import CLASSES as VOC
 Make = Callable[[], Path]
 
 
-def touch_picture(path: Path) -> None:
+def touch_image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 6), "gray").save(path)
 
@@ -40,7 +40,7 @@ def voc2012(tmp_path: Path) -> Path:
             lines = [f"{image} {flag.get(name, -1):>2}" for image, flag in images.items()]
             (main / f"{name}_{part}.txt").write_text("\n".join(lines) + "\n")
         for image in images:
-            touch_picture(tmp_path / "VOCdevkit" / "VOC2012" / "JPEGImages" / f"{image}.jpg")
+            touch_image(tmp_path / "VOCdevkit" / "VOC2012" / "JPEGImages" / f"{image}.jpg")
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def coco2014(tmp_path: Path) -> Path:
         content = {"images": images, "annotations": listed, "categories": categories}
         (folder / f"instances_{part}.json").write_text(json.dumps(content))
         for image in images:
-            touch_picture(tmp_path / part / str(image["file_name"]))
+            touch_image(tmp_path / part / str(image["file_name"]))
     return tmp_path
 
 
@@ -80,7 +80,7 @@ def nuswide(tmp_path: Path) -> Path:
         np.save(tmp_path / f"formatted_{part}_images.npy", np.array(names))
         np.save(tmp_path / f"formatted_{part}_labels.npy", labels)
         for name in names:
-            touch_picture(tmp_path / "Flickr" / name)
+            touch_image(tmp_path / "Flickr" / name)
     return tmp_path
 
 
@@ -99,7 +99,7 @@ def cub(tmp_path: Path) -> Path:
             flag = int(attribute in present[number])
             stray = " 0 7.5" if attribute == 5 else ""
             lines.append(f"{number} {attribute} {flag} 3{stray} 1.5")
-        touch_picture(folder / "images" / names[number])
+        touch_image(folder / "images" / names[number])
     (folder / "attributes" / "image_attribute_labels.txt").write_text("\n".join(lines) + "\n")
     return tmp_path
 

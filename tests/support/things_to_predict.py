@@ -1,4 +1,4 @@
-"""Small pictures, some of them broken, and a model to show them to."""
+"""Small images, some of them broken, and a model to show them to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ THRESHOLDS = {"dog": 0.2}
 
 
 def small_model() -> Model:
-    """Return a model whose predictions differ from picture to picture."""
+    """Return a model whose predictions differ from image to image."""
     torch.manual_seed(0)
     model = build_model(classes=CLASSES, size=SIZE, trunk="tiny")
     with torch.no_grad():
@@ -46,8 +46,8 @@ def small_model() -> Model:
     return model.eval()
 
 
-def draw_pictures(folder: Path, count: int) -> None:
-    """Write pictures 00.png, 01.png …, each with noise about a colour of its own."""
+def draw_images(folder: Path, count: int) -> None:
+    """Write images 00.png, 01.png …, each with noise about a colour of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     for number in range(count):
@@ -65,11 +65,11 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of 30 pictures, two of them broken, that nobody may change."""
-    folder = tmp_path_factory.mktemp("pictures")
-    draw_pictures(folder, 28)
-    (folder / "05b.jpg").write_bytes(b"no picture")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 30 images, two of them broken, that nobody may change."""
+    folder = tmp_path_factory.mktemp("images")
+    draw_images(folder, 28)
+    (folder / "05b.jpg").write_bytes(b"no image")
     whole = (folder / "06.png").read_bytes()
     (folder / "17b.png").write_bytes(whole[: len(whole) // 2])
     return folder

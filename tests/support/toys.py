@@ -71,7 +71,7 @@ def _parameter(values: object) -> nn.Parameter:
 
 
 def make_batch(labels: Table | Tensor, **views: Tensor) -> Batch:
-    """Put labels and views together, with blank pictures for views that are left out."""
+    """Put labels and views together, with blank images for views that are left out."""
     table = torch.as_tensor(labels).to(torch.int8)
     blank = torch.zeros(len(table), 3, 4, 4, dtype=torch.float64)
     return Batch(torch.arange(len(table)), table, {"weak": blank, "strong": blank, **views})

@@ -1,4 +1,4 @@
-"""What may be asked of stored features, and that a step on them is a step on pictures."""
+"""What may be asked of stored features, and that a step on them is a step on images."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class TestRefusals:
         )
 
     @pytest.mark.parametrize("name", ["ignore", "calr"])
-    def test_pictures_of_the_methods_own_making_have_no_features(
+    def test_images_of_the_methods_own_making_have_no_features(
         self, configure: Configure, name: str
     ) -> None:
         config = configure(f"method.name={name}", phases=frozen("maps"))
         assert self.complaint(config) == (
-            f"Method '{name}' shows the model pictures of its own making, of which no features can "
+            f"Method '{name}' shows the model images of its own making, of which no features can "
             f'be stored; set phases.0.features = "fresh".'
         )
 
     def test_mixtures_have_no_features(self, configure: Configure) -> None:
         config = configure("data.mix=logicmix", phases=frozen("maps"))
         assert self.complaint(config) == (
-            'phases.0.features = "maps" stores features of single pictures, and none of mixtures; '
+            'phases.0.features = "maps" stores features of single images, and none of mixtures; '
             'set data.mix = "none".'
         )
 
@@ -102,7 +102,7 @@ STEPPING = sorted(name for name in METHODS if not method_class(name).makes_image
 
 
 @pytest.mark.parametrize("name", STEPPING)
-def test_every_method_without_pictures_of_its_own_takes_the_same_step(name: str) -> None:
+def test_every_method_without_images_of_its_own_takes_the_same_step(name: str) -> None:
     labels = torch.tensor([[1, 0, 0, 0, 0], [0, 1, -1, 0, 1], [0, 0, 0, 0, 0]] * 2).to(torch.int8)
     if method_class(name).labels != "observed":
         labels = torch.where(labels == 1, 1, -1).to(torch.int8)

@@ -1,4 +1,4 @@
-"""Wherever pictures wait to be read, a run learns the same, bit for bit."""
+"""Wherever images wait to be read, a run learns the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from tacit.images.in_memory import DevicePixels
 from tacit.methods import build_method
 from tacit.runs.build import read_splits
 from tacit.runs.checkpoint import LAST
-from tacit.runs.folder import open_run
-from tacit.training.holding import check_hold, hold
+from tacit.runs.folder import Run
+from tacit.training.checks import check_hold
+from tacit.training.context import hold_splits
 from tacit.training.interrupts import Interrupted
 from tacit.training.run import complete, train
 
@@ -29,10 +30,10 @@ Configure = Callable[..., Config]
 Compare = Callable[[Path, Path], None]
 HOLDS = ("memory", "device")
 SCRIPT = Path(__file__).parent / "two_processes.py"
-SMALLER = "model.size=32"  # than the generated pictures, so that they are scaled
+SMALLER = "model.size=32"  # than the generated images, so that they are scaled
 RUNS: dict[str, tuple[str, ...]] = {
     "weak views": ("phases.epochs=2", SMALLER),
-    "plain views of training pictures": ("method.name=em_apl", "method.warmup_epochs=1")
+    "plain views of training images": ("method.name=em_apl", "method.warmup_epochs=1")
     + ("phases.epochs=3",),
     "strong views": ("method.name=ignore", "method.warmup_epochs=1", "data.strong=device")
     + ("phases.epochs=2", SMALLER),
@@ -101,7 +102,7 @@ def test_an_interrupted_run_goes_on(
     config = configure(*RUNS["strong views"], f"data.hold={place}")
     with pytest.raises(Interrupted):
         train(config, tmp_path, reporter=stop_at(after))
-    train(open_run(tmp_path), tmp_path, resume=True)
+    train(Run(tmp_path).config, tmp_path, resume=True)
     assert_same_runs(straight("strong views"), tmp_path)
 
 
@@ -126,17 +127,17 @@ def test_two_processes_learn_the_same(configure: Configure, tmp_path: Path) -> N
         assert all(torch.equal(state[name], value) for name, value in states[0].items())
 
 
-def test_training_and_validation_pictures_are_held(configure: Configure) -> None:
+def test_training_and_validation_images_are_held(configure: Configure) -> None:
     config = configure(SMALLER, "data.hold=device")
     splits = read_splits(config)
-    kept = hold(splits, config, torch.device("cpu"))
+    kept = hold_splits(splits, config, torch.device("cpu"))
     for part in (kept.train, kept.validation):
         assert isinstance(part.pixels, DevicePixels) and part.pixels.size == 32
     assert kept.test is splits.test  # it is read once
     assert kept.train.fingerprint() == splits.train.fingerprint()
 
 
-def test_strong_views_made_picture_by_picture_are_refused(configure: Configure) -> None:
+def test_strong_views_made_image_by_image_are_refused(configure: Configure) -> None:
     config = configure("method.name=ignore", "data.hold=device")
     with pytest.raises(
         UsageError, match="'ignore' reads strong views.*set data.strong = \"device\""
@@ -153,7 +154,7 @@ def test_too_little_memory_is_told_before_anything_is_written(
 ) -> None:
     path = tmp_path / "meminfo"
     monkeypatch.setattr(held_module, "MEMORY", path)
-    needed = 120 * 48 * 48 * 3  # training and validation pictures
+    needed = 120 * 48 * 48 * 3  # training and validation images
     config = configure("data.hold=memory")
     path.write_text(f"MemAvailable: {needed // 1024 - 1} kB\n")
     with pytest.raises(UsageError, match="this machine's memory has 0.0 GiB left"):

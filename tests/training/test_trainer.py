@@ -1,4 +1,4 @@
-"""The loop: phases, frozen parts, averages, and which epoch is kept."""
+"""The loop: phases, frozen modules, averages, and which epoch is kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from torch import Tensor
 from tacit.data.source import Source, Splits
 from tacit.evaluation.evaluate import predict, score
 from tacit.evaluation.thresholds import choose_thresholds
-from tacit.images.loader import evaluation_loader
+from tacit.images.loader import build_evaluation_loader
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.models.artefact import load_model, read_config
@@ -72,9 +72,9 @@ class Snapshots(Silent):
 class Spy(AssumeNegative):
     """Writes down what it is given."""
 
-    seen: list[tuple[Clock, Batch]]
-    steps: list[Step]
-    ends: list[tuple[Clock, Tensor]]
+    seen: ClassVar[list[tuple[Clock, Batch]]]
+    steps: ClassVar[list[Step]]
+    ends: ClassVar[list[tuple[Clock, Tensor]]]
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         self.seen.append((clock, batch))
@@ -115,7 +115,7 @@ def test_thresholds_are_those_of_the_kept_epoch(make_trainer: MakeTrainer, tmp_p
     trainer = make_trainer()
     trainer.fit()
     source = trainer.splits.validation
-    said = trainer.feed.predict(load_model(trainer.folder), source)
+    said = trainer.phase.feed.predict(load_model(trainer.folder), source)
     expected = choose_thresholds(said, source.labels.dense(), source.classes)
     assert read_config(trainer.folder)["thresholds"] == pytest.approx(expected, abs=1e-6)
     assert len({*expected.values()}) > 1
@@ -178,7 +178,7 @@ def test_without_truth_nothing_is_judged(make_trainer: MakeTrainer, tmp_path: Pa
     part = splits.train
     unjudged = Source(part.name, part.classes, part.images, part.labels, part.open)
     blind = Splits(unjudged, splits.validation, splits.test)
-    Trainer(trainer.learner, blind, trainer.config, trainer.folder, trainer.device, Silent()).fit()
+    Trainer(replace(trainer.context, splits=blind), Silent()).fit()
     (entry,) = Log(tmp_path / "run" / "metrics.jsonl").read()
     assert "identification" not in entry and "evidence" not in entry
 
@@ -193,7 +193,7 @@ def test_phases_follow_one_another(make_trainer: MakeTrainer, spy: type[Spy]) ->
     assert [(entry["phase"], entry["epoch"]) for entry in log] == [(0, 1), (1, 1), (1, 2)]
     # Each phase has an optimiser of its own: rates, and steps counted from one.
     assert [entry["lr"] for entry in log] == [1e-3, 1e-4, 1e-4]
-    counts = {int(state["step"]) for state in trainer.optimiser.state.values()}
+    counts = {int(state["step"]) for state in trainer.phase.optimiser.state.values()}
     assert counts == {6}
 
 
@@ -230,7 +230,7 @@ def test_end_of_epoch_predictions_are_in_the_order_of_the_rows(
     trainer = make_trainer("method.name=spy")
     trainer.fit()
     ((_, probabilities),) = spy.ends
-    loader = evaluation_loader(trainer.splits.train, 48, 7, 0)
+    loader = build_evaluation_loader(trainer.splits.train, 48, 7, 0)
     expected = predict(trainer.learner.model, loader, trainer.device)
     assert probabilities.shape == (96, 12)
     np.testing.assert_allclose(probabilities.numpy(), expected, atol=1e-5)
@@ -241,7 +241,7 @@ def test_end_of_epoch_predictions_are_in_the_order_of_the_rows(
 def test_a_frozen_part_keeps_its_weights_and_its_statistics(
     make_trainer: MakeTrainer, method: str
 ) -> None:
-    # In this mode IGNORE reads the masked picture in training mode and has it remembered.
+    # In this mode IGNORE reads the masked image in training mode and has it remembered.
     mode = ("method.gap_mode=update",) if method == "ignore" else ()
     phases = [{"epochs": 2, "batch": 16, "freeze": ["trunk"]}]
     trainer = make_trainer(f"method.name={method}", *mode, phases=phases)

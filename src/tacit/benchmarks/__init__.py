@@ -41,12 +41,12 @@ class Benchmark(Row):
     """One row: what a benchmark is, which files it needs, and what must come out.
 
     Attributes:
-        target: A function of the root that returns a `Listing` with parts and full labels.
+        target: A function of the root that returns a `Listing` with splits and full labels.
         title: What it is.
         source: Where it comes from.
-        licence: The terms of its labels and pictures.
+        licence: The terms of its labels and images.
         files: What must lie below the root, each with where to get it.
-        counts: Images in each part, where the literature knows them; several packagings are
+        counts: Images in each split, where the literature knows them; several packagings are
             several rows.
         draws: Whether observed labels are drawn from the truth; where annotators said what is
             absent as well, their labels are the observed ones.
@@ -206,7 +206,7 @@ def unpacking_marker(root: Path, archive: str) -> Path:
     return root / f".{archive}.unpacking"
 
 
-def missing_files(benchmark: Benchmark, root: Path) -> dict[str, str]:
+def find_missing_files(benchmark: Benchmark, root: Path) -> dict[str, str]:
     """Return the files that are not there or not whole, each with where to get it."""
     return {
         file: origin
@@ -218,7 +218,7 @@ def missing_files(benchmark: Benchmark, root: Path) -> dict[str, str]:
 def read_benchmark(name: str, root: Path) -> Listing:
     """Read a benchmark's official files, or say which of them are not there."""
     benchmark = find_benchmark(name)
-    missing = missing_files(benchmark, root)
+    missing = find_missing_files(benchmark, root)
     if missing:
         raise DataError(_say_missing(name, benchmark, root, missing))
     return benchmark.read(root)

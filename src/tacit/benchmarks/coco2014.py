@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tacit.benchmarks.rows import full_listing, present
+from tacit.benchmarks.rows import build_full_listing, mark_present
 from tacit.data.listing import Boxes, Listing
 from tacit.errors import DataError
 
-PARTS = {"train": "train2014", "test": "val2014"}
+SPLITS = {"train": "train2014", "test": "val2014"}
 
 
 def read(root: Path) -> Listing:
@@ -23,28 +23,28 @@ def read(root: Path) -> Listing:
     """
     found, classes, offset = {}, None, 0
     boxes: list[tuple[int, int, list[float]]] = []
-    for part, official in PARTS.items():
+    for split, official in SPLITS.items():
         path = root / "annotations" / f"instances_{official}.json"
         annotations, categories = _read(path)
         names = tuple(categories.values())
         if classes is not None and names != classes:
-            raise DataError(f"{path} has other categories than the training part.")
+            raise DataError(f"{path} has other categories than the training split.")
         classes = names
         column = {number: place for place, number in enumerate(categories)}
         numbers = sorted({int(a["image_id"]) for a in annotations}, key=str)
         row = {number: place for place, number in enumerate(numbers)}
         rows = [row[int(a["image_id"])] for a in annotations]
         columns = [column[int(a["category_id"])] for a in annotations]
-        labels = present(rows, columns, (len(numbers), len(classes)))
+        labels = mark_present(rows, columns, (len(numbers), len(classes)))
         images = [f"{official}/COCO_{official}_{number:012d}.jpg" for number in numbers]
-        found[part] = (images, labels)
+        found[split] = (images, labels)
         boxes += [
             (offset + r, c, _corners(a["bbox"]))
             for r, c, a in zip(rows, columns, annotations, strict=True)
             if "bbox" in a
         ]
         offset += len(numbers)
-    return full_listing("coco2014", root, classes or (), found, boxes=_join(boxes))
+    return build_full_listing("coco2014", root, classes or (), found, boxes=_join(boxes))
 
 
 def _read(path: Path) -> tuple[list[Any], dict[int, str]]:

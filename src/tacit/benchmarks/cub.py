@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.benchmarks.rows import full_listing, present
+from tacit.benchmarks.rows import build_full_listing, mark_present
 from tacit.data.listing import Listing
 from tacit.errors import DataError
 from tacit.names import split_lines
@@ -26,12 +26,12 @@ def read(root: Path) -> Listing:
     numbers = list(images)
     truth = _read_attributes(folder / "attributes" / "image_attribute_labels.txt", numbers)
     found = {}
-    for part, flag in (("train", "1"), ("test", "0")):
+    for split, flag in (("train", "1"), ("test", "0")):
         rows = [row for row, number in enumerate(numbers) if in_training[number] == flag]
         at, columns = np.nonzero(truth[rows])
-        labels = present(at, columns, (len(rows), ATTRIBUTES))
-        found[part] = ([f"images/{images[numbers[row]]}" for row in rows], labels)
-    return full_listing("cub", folder, _names(folder), found)
+        labels = mark_present(at, columns, (len(rows), ATTRIBUTES))
+        found[split] = ([f"images/{images[numbers[row]]}" for row in rows], labels)
+    return build_full_listing("cub", folder, _names(folder), found)
 
 
 def _pairs(path: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ from tacit.errors import DataError
 from tacit.files import write_text
 
 Progress = Callable[[str, int, int | None], None]
-"""Told what is going on, how many bytes are done, and of how many, if that is known."""
+"""Called with what is being done, how many bytes are done, and of how many, if that is known."""
 
 CHUNK = 1 << 20
 LONGEST_REST = 60.0
@@ -106,8 +106,8 @@ class _Part:
         self.note.unlink(missing_ok=True)
 
 
-def quiet(what: str, done: int, total: int | None) -> None:
-    """Report to nobody."""
+def report_nothing(what: str, done: int, total: int | None) -> None:
+    """Report nothing."""
 
 
 def download(
@@ -116,7 +116,7 @@ def download(
     *,
     size: int | None = None,
     digest: str | None = None,
-    progress: Progress = quiet,
+    progress: Progress = report_nothing,
     patience: Patience | None = None,
 ) -> None:
     """Fetch a file, going on where an earlier attempt ended.
@@ -126,7 +126,7 @@ def download(
         target: The file to write; it must not exist.
         size: Its bytes, if known beforehand.
         digest: Its checksum, as in "md5:97ee…" or "sha256:…", if known.
-        progress: Told what is going on.
+        progress: Called with what is being done.
         patience: How long to bear with the server.
     """
     patience = patience or Patience()
@@ -158,7 +158,7 @@ def download(
 
 
 def check(
-    path: Path, size: int | None, digest: str | None = None, progress: Progress = quiet
+    path: Path, size: int | None, digest: str | None = None, progress: Progress = report_nothing
 ) -> None:
     """Compare a file's length and checksum with what they should be."""
     found = path.stat().st_size
@@ -208,7 +208,7 @@ def _attempt(part: _Part, size: int | None, progress: Progress, timeout: float) 
 
 
 def _refuse(error: HTTPError, part: _Part, have: int) -> None:
-    """Say what an answer means that is none; return if nothing is missing after all."""
+    """Raise what an unusable answer means; return if nothing is missing after all."""
     if error.code == 416:
         length = error.headers.get("Content-Range", "").rpartition("/")[2]
         if length == str(have) == part.origin().get("length", length):

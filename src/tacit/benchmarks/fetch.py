@@ -10,11 +10,11 @@ from tacit.benchmarks import (
     Archive,
     Benchmark,
     find_benchmark,
-    missing_files,
+    find_missing_files,
     unpacking_marker,
 )
-from tacit.benchmarks.download import Patience, Progress, check, download, quiet
-from tacit.benchmarks.unpack import DamagedArchive, in_words, require_space, unpack
+from tacit.benchmarks.download import Patience, Progress, check, download, report_nothing
+from tacit.benchmarks.unpack import DamagedArchive, require_space, unpack, write_size
 from tacit.errors import DataError
 
 Tell = Callable[[str], None]
@@ -27,24 +27,24 @@ def fetch(
     *,
     tell: Tell,
     keep: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = report_nothing,
     patience: Patience | None = None,
 ) -> None:
     """Fetch and unpack what is missing of a benchmark.
 
-    What is there stays as it is; an interrupted call is gone on with by the next one. Files that
+    What is there stays as it is; the next call continues one that was interrupted. Files that
     no archive holds are left to `read_benchmark` to ask for.
 
     Args:
         name: A name from `BENCHMARKS`.
         root: The folder of the official files; made if it is not there.
-        tell: Told sentences for a person, the licence before anything is fetched.
+        tell: Called with sentences for the user, the licence before anything is fetched.
         keep: Keep the archives after unpacking.
-        progress: Told how far it is.
+        progress: Called with how far it is.
         patience: How long to bear with servers.
     """
     benchmark = find_benchmark(name)
-    origins = set(missing_files(benchmark, root).values())
+    origins = set(find_missing_files(benchmark, root).values())
     wanted = [archive for archive in benchmark.archives if archive.name in origins]
     if not wanted:
         return
@@ -92,7 +92,7 @@ def _bring(
     ours = not path.exists() or (marker.exists() and marker.read_text() == FETCHED)
     try:
         if not path.exists():
-            tell(f"Fetching {archive.address} ({in_words(archive.size)})")
+            tell(f"Fetching {archive.address} ({write_size(archive.size)})")
         _obtain(archive, path, progress, patience)
         written = unpack(
             path, root, progress, begin=lambda: _write(marker, FETCHED if ours else FOUND)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tacit.benchmarks.rows import full_listing
+from tacit.benchmarks.rows import build_full_listing
 from tacit.data.listing import Listing
-from tacit.data.observe import full_labels
+from tacit.data.observe import label_all
 from tacit.errors import DataError
 
 # The official Concepts81, in alphabetical order.
@@ -23,25 +23,25 @@ CLASSES = (
     "tower", "town", "toy", "train", "tree", "valley", "vehicle", "water", "waterfall", "wedding",
     "whales", "window", "zebra",
 )  # fmt: skip
-PARTS = {"train": "train", "test": "val"}
+SPLITS = {"train": "train", "test": "val"}
 
 
 def read(root: Path) -> Listing:
     """Read the arrays. Images may be without any class; their order is that of the arrays."""
     found, notes = {}, []
-    for part, official in PARTS.items():
+    for split, official in SPLITS.items():
         images = _load(root / f"formatted_{official}_images.npy")
         labels = _load(root / f"formatted_{official}_labels.npy")
         if labels.shape != (len(images), len(CLASSES)):
             raise DataError(
-                f"NUS-WIDE's {part} part has {len(images)} images but labels of shape "
+                f"NUS-WIDE's {split} split has {len(images)} images but labels of shape "
                 f"{labels.shape}; expected ({len(images)}, {len(CLASSES)})."
             )
         names = [f"Flickr/{str(name).lstrip('/')}" for name in images]
         empty = int((labels != 1).all(1).sum())
-        notes.append(f"{empty} images of {part} show none of the classes")
-        found[part] = (names, full_labels(labels))
-    return full_listing("nuswide", root, CLASSES, found, notes)
+        notes.append(f"{empty} images of {split} show none of the classes")
+        found[split] = (names, label_all(labels))
+    return build_full_listing("nuswide", root, CLASSES, found, notes)
 
 
 def _load(path: Path) -> np.ndarray:

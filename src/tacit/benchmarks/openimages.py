@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from tacit.benchmarks.rows import full_listing
+from tacit.benchmarks.rows import build_full_listing
 from tacit.data.listing import Listing
 from tacit.errors import DataError
 from tacit.labels import SparseLabels
 from tacit.names import read_lines
 
 FOLDER = Path("2017_11")
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 
 def read(root: Path) -> Listing:
@@ -28,8 +28,8 @@ def read(root: Path) -> Listing:
     folder = root / FOLDER
     classes = read_lines(folder / "classes-trainable.txt")
     found, notes = {}, []
-    for part in PARTS:
-        table = _read(folder / part / "annotations-human.csv")
+    for split in SPLITS:
+        table = _read(folder / split / "annotations-human.csv")
         images = sorted(pc.unique(table["ImageID"]).to_pylist())
         rows = pc.index_in(table["ImageID"], pa.array(images)).to_numpy()
         columns = pc.fill_null(pc.index_in(table["LabelName"], pa.array(classes)), -1).to_numpy()
@@ -40,10 +40,10 @@ def read(root: Path) -> Listing:
                 rows[kept], columns[kept], states[kept], (len(images), len(classes))
             )
         except ValueError as error:
-            raise DataError(f"OpenImages' {part} part contradicts itself: {error}.") from error
-        notes.append(f"{int((~kept).sum()):,} labels of {part} are of classes not trainable")
-        found[part] = ([f"{part}/{image}.jpg" for image in images], labels)
-    return full_listing("openimages_v3", root, classes, found, notes)
+            raise DataError(f"OpenImages' {split} split contradicts itself: {error}.") from error
+        notes.append(f"{int((~kept).sum()):,} labels of {split} are of classes not trainable")
+        found[split] = ([f"{split}/{image}.jpg" for image in images], labels)
+    return build_full_listing("openimages_v3", root, classes, found, notes)
 
 
 def _read(path: Path) -> pa.Table:

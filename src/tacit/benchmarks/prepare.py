@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tacit.benchmarks import BENCHMARKS, read_benchmark
-from tacit.benchmarks.published import Agreement, agree, read_published
+from tacit.benchmarks.published import Agreement, compare_labels, read_published
 from tacit.data.listing import Listing
 from tacit.data.observe import observe
 from tacit.data.prepared import write_prepared
@@ -24,7 +24,7 @@ SEED = 1200
 
 @dataclass(frozen=True)
 class Preparation:
-    """What came out: the record, warnings for a person, and how published labels compare."""
+    """What came out: the record, warnings for the user, and how published labels compare."""
 
     record: dict[str, Any]
     warnings: tuple[str, ...]
@@ -52,7 +52,7 @@ def prepare(
         positives: Known positives to keep per image.
         negatives: Known negatives to keep per image.
         seed: Of the draw.
-        published: Observed labels of the training part that others published, to compare with.
+        published: Observed labels of the training split that others published, to compare with.
         use_published: Take the published labels in place of our draw.
     """
     benchmark = BENCHMARKS.get(name)
@@ -68,10 +68,10 @@ def prepare(
     if published is not None:
         theirs, agreement = _compare(truth, labels, published)
         labels = theirs if use_published else labels
-    warnings, missing = _counts_differ(name, truth), find_missing(truth)
+    warnings, missing = _compare_counts(name, truth), find_missing(truth)
     if missing:
         shown = ", ".join(missing[:5])
-        warnings.append(f"{len(missing):,} pictures are not below {truth.root}, first: {shown}")
+        warnings.append(f"{len(missing):,} images are not below {truth.root}, first: {shown}")
     listing = replace(truth, labels=labels, truth=truth.labels)
     record = write_prepared(
         out,
@@ -89,35 +89,35 @@ def prepare(
 
 
 def _split(listing: Listing) -> dict[str, Any] | None:
-    """Say how the literature's split falls, so that two copies can be compared."""
-    if "validation" in listing.part_names():
+    """Return the literature's split, so that two copies can be compared."""
+    if "validation" in listing.split_names():
         return None
-    kept, held_out = split_rows(len(listing.part_rows()[0]))
+    kept, held_out = split_rows(len(listing.rows_by_split()[0]))
     digest = hashlib.md5(held_out.astype("<i8").tobytes(), usedforsecurity=False).hexdigest()
     return {"train": len(kept), "validation": len(held_out), "validation md5": digest}
 
 
 def _compare(truth: Listing, ours: SparseLabels, published: Path) -> tuple[SparseLabels, Agreement]:
-    """Compare the training part, and return the labels with the published ones in its place."""
-    parts = truth.part_rows()
-    rows = parts[0]
+    """Compare the training split, and return the labels with the published ones in its place."""
+    splits = truth.rows_by_split()
+    rows = splits[0]
     images = [truth.images[row] for row in rows]
     theirs, strangers = read_published(published, images, len(truth.classes))
-    found = agree(images, ours.take(rows), theirs, truth.labels.take(rows), strangers)
-    others = np.concatenate([*parts[1:], np.zeros(0, dtype=np.int64)]).astype(np.int64)
+    found = compare_labels(images, ours.take(rows), theirs, truth.labels.take(rows), strangers)
+    others = np.concatenate([*splits[1:], np.zeros(0, dtype=np.int64)]).astype(np.int64)
     back = np.argsort(np.concatenate([rows, others]), kind="stable")
     return SparseLabels.stack([theirs, ours.take(others)]).take(back), found
 
 
-def _counts_differ(name: str, listing: Listing) -> list[str]:
-    """Say where the numbers of images are not those of the literature."""
+def _compare_counts(name: str, listing: Listing) -> list[str]:
+    """Return where the numbers of images are not those of the literature."""
     expected = BENCHMARKS[name].counts
-    found = {p: len(r) for p, r in zip(listing.part_names(), listing.part_rows(), strict=True)}
+    found = {p: len(r) for p, r in zip(listing.split_names(), listing.rows_by_split(), strict=True)}
     if not expected or found in [dict(packaging) for packaging in expected]:
         return []
-    ours = ", ".join(f"{count:,} {part}" for part, count in found.items())
+    ours = ", ".join(f"{count:,} {split}" for split, count in found.items())
     theirs = " or ".join(
-        ", ".join(f"{count:,} {part}" for part, count in packaging.items())
+        ", ".join(f"{count:,} {split}" for split, count in packaging.items())
         for packaging in expected
     )
     return [f"{name} has {ours} images; the literature has {theirs}. Results do not compare."]

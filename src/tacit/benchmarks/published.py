@@ -37,7 +37,7 @@ class Agreement:
     differing: tuple[str, ...]
 
     def sentence(self) -> str:
-        """Say it to a person."""
+        """Write it as a sentence."""
         share = self.equal / self.rows if self.rows else 0.0
         parts = [f"{self.equal:,} of {self.rows:,} images have the same labels ({share:.2%})"]
         if self.only_ours or self.only_theirs:
@@ -88,7 +88,7 @@ def read_published(path: Path, images: Sequence[str], classes: int) -> tuple[Spa
     return SparseLabels.from_cells(rows, columns, states, (len(images), classes)), strangers
 
 
-def agree(
+def compare_labels(
     images: Sequence[str],
     ours: SparseLabels,
     theirs: SparseLabels,

@@ -1,4 +1,4 @@
-"""From rows of present classes to a listing with full labels, part after part."""
+"""From rows of present classes to a listing with full labels, split after split."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tacit.data.listing import Boxes, Listing
 from tacit.labels import Absence, SparseLabels
 
 
-def full_listing(
+def build_full_listing(
     name: str,
     root: Path,
     classes: Sequence[str],
-    parts: Mapping[str, tuple[Sequence[str], SparseLabels]],
+    splits: Mapping[str, tuple[Sequence[str], SparseLabels]],
     notes: Sequence[str] = (),
     boxes: Boxes | None = None,
 ) -> Listing:
-    """Join parts, each with its images and their labels, to one listing."""
-    images = [image for part, _ in parts.values() for image in part]
-    part_of = [part for part, (listed, _) in parts.items() for _ in listed]
-    labels = SparseLabels.stack([labels for _, labels in parts.values()])
-    return Listing(name, root, images, tuple(classes), labels, part_of, boxes, tuple(notes))
+    """Join splits, each with its images and their labels, to one listing."""
+    images = [image for split, _ in splits.values() for image in split]
+    split_of = [split for split, (listed, _) in splits.items() for _ in listed]
+    labels = SparseLabels.stack([labels for _, labels in splits.values()])
+    return Listing(name, root, images, tuple(classes), labels, split_of, boxes, tuple(notes))
 
 
-def present(
+def mark_present(
     rows: NDArray[np.integer] | Sequence[int],
     columns: NDArray[np.integer] | Sequence[int],
     shape: tuple[int, int],

@@ -15,7 +15,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import IO, Protocol
 
-from tacit.benchmarks.download import CHUNK, Progress, quiet
+from tacit.benchmarks.download import CHUNK, Progress, report_nothing
 from tacit.data.listing import leaves_the_root
 from tacit.errors import DataError
 
@@ -92,7 +92,7 @@ class _Tar:
 def unpack(
     archive: Path,
     root: Path,
-    progress: Progress = quiet,
+    progress: Progress = report_nothing,
     begin: Callable[[], None] = lambda: None,
 ) -> int:
     """Unpack an archive below a folder.
@@ -103,7 +103,7 @@ def unpack(
     Args:
         archive: A zip or tar archive, compressed or not.
         root: The folder.
-        progress: Told what is going on.
+        progress: Called with what is being done.
         begin: Called before the first file is written.
 
     Returns:
@@ -114,7 +114,7 @@ def unpack(
         DataError: If it holds what must not be unpacked, or another file is in the way.
     """
     try:
-        with _opened(archive) as opened:
+        with _opening(archive) as opened:
             waiting = _plan(archive, opened, root)
             need = sum(member.size for member in waiting)
             require_space(root, need, f"unpack {archive.name}")
@@ -134,13 +134,14 @@ def require_space(folder: Path, need: int, purpose: str) -> None:
     free = shutil.disk_usage(folder).free
     if need > free:
         raise DataError(
-            f"{in_words(need)} are needed to {purpose}, and {in_words(free)} are free on the disk "
+            f"{write_size(need)} are needed to {purpose}, and {write_size(free)} are free on the "
+            f"disk "
             f"of {folder}."
         )
 
 
-def in_words(count: float) -> str:
-    """Write a number of bytes as people read it."""
+def write_size(count: float) -> str:
+    """Write a number of bytes in a readable unit."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.3g} {unit}"
@@ -149,7 +150,7 @@ def in_words(count: float) -> str:
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[_Archive]:
+def _opening(archive: Path) -> Iterator[_Archive]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             yield _Zip(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from tacit.benchmarks.rows import full_listing, present
+from tacit.benchmarks.rows import build_full_listing, mark_present
 from tacit.data.listing import Listing
 from tacit.errors import DataError
 from tacit.names import split_lines
@@ -16,17 +16,17 @@ CLASSES = (
     "tvmonitor",
 )  # fmt: skip
 FOLDER = Path("VOCdevkit") / "VOC2012"
-PARTS = {"train": "train", "test": "val"}
+SPLITS = {"train": "train", "test": "val"}
 
 
 def read(root: Path) -> Listing:
-    """Read the image sets: the official validation part is the test part.
+    """Read the image sets: the official validation split is the test split.
 
     A class is present where its file says 1. Where it says 0, only difficult instances are in the
-    picture, and the literature counts it as absent. Images without any class are left out.
+    image, and the literature counts it as absent. Images without any class are left out.
     """
     found, notes = {}, []
-    for part, official in PARTS.items():
+    for split, official in SPLITS.items():
         positives: dict[str, list[int]] = {}
         difficult = 0
         for column, name in enumerate(CLASSES):
@@ -38,10 +38,10 @@ def read(root: Path) -> Listing:
         images = sorted(f"{image}.jpg" for image in positives)
         columns = [positives[image.removesuffix(".jpg")] for image in images]
         rows = [row for row, present_here in enumerate(columns) for _ in present_here]
-        labels = present(rows, list(chain.from_iterable(columns)), (len(images), len(CLASSES)))
-        found[part] = ([f"JPEGImages/{image}" for image in images], labels)
-        notes.append(f"{difficult} cells of {part} are only difficult and count as absent")
-    return full_listing("voc2012", root / FOLDER, CLASSES, found, notes)
+        labels = mark_present(rows, list(chain.from_iterable(columns)), (len(images), len(CLASSES)))
+        found[split] = ([f"JPEGImages/{image}" for image in images], labels)
+        notes.append(f"{difficult} cells of {split} are only difficult and count as absent")
+    return build_full_listing("voc2012", root / FOLDER, CLASSES, found, notes)
 
 
 def _flags(path: Path) -> list[tuple[str, int]]:

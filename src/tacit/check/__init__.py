@@ -17,8 +17,8 @@ CLEAN = "tacit check {data} --clean cleaned/labels.csv"
 MEND = "tacit check {data} --clean cleaned/labels.csv --mend {kind}"
 SET_ASIDE = "mkdir -p set-aside && mv -- {path} set-aside/"
 WRITE_ANEW = (
-    'python -c "import sys; from tacit.data.open_image import open_picture; '
-    'open_picture(sys.argv[1]).save(sys.argv[1], quality=95)" {path}'
+    'python -c "import sys; from tacit.data.open_image import open_image; '
+    'open_image(sys.argv[1]).save(sys.argv[1], quality=95)" {path}'
 )
 
 
@@ -44,17 +44,17 @@ KINDS: dict[str, Kind] = {
     "conflict": Kind("error", "{image} is said both to show and not to show '{class}'", CLEAN),
     "unlisted_class": Kind("error", "'{class}' is not in the list of classes{near}", CLEAN),
     "blank_name": Kind("error", "row {row} names no image", CLEAN),
-    "two_parts": Kind("error", "{image} is in two parts, {part} and {other_part}", CLEAN),
-    "odd_parts": Kind(
+    "two_splits": Kind("error", "{image} is in two splits, {split} and {other_split}", CLEAN),
+    "odd_splits": Kind(
         "error",
-        "the parts are {parts}; training wants train, validation and test, each once",
+        "the splits are {splits}; training wants train, validation and test, each once",
         CLEAN,
     ),
     "listed_twice": Kind("warning", "{image} is listed {times} times", MEND),
     # names
-    "outside": Kind("error", "{image} leads out of the folder of the pictures", CLEAN),
+    "outside": Kind("error", "{image} leads out of the folder of the images", CLEAN),
     "long_name": Kind("error", "{image} has a part of more than 255 bytes", CLEAN),
-    "no_pictures": Kind(
+    "no_images": Kind(
         "error",
         "none of the {count} images is in {root}; say where they are with --images",
         "find .. -name {first}",
@@ -74,10 +74,10 @@ KINDS: dict[str, Kind] = {
     "no_file": Kind("error", "{image} is no ordinary file", CLEAN),
     "no_access": Kind("error", "{image} cannot be read: {why}", "chmod u+r -- {path}"),
     "empty_file": Kind("error", "{image} has no bytes", CLEAN),
-    "not_a_picture": Kind("error", "{image} is no picture that can be read", CLEAN),
+    "not_an_image": Kind("error", "{image} is no image that can be read", CLEAN),
     "corrupt": Kind("error", "{image} is damaged: {why}", CLEAN),
     "bomb": Kind("error", "{image} claims more pixels than are opened: {why}", CLEAN),
-    # pictures
+    # images
     "wrong_suffix": Kind("note", "{image} holds {found}", WRITE_ANEW),
     "animated": Kind("warning", "{image} has {frames} frames; the first is used", WRITE_ANEW),
     "tiny": Kind("warning", "{image} is {width} x {height} pixels", MEND),
@@ -88,9 +88,9 @@ KINDS: dict[str, Kind] = {
     "palette": Kind("note", "{image} has a palette", WRITE_ANEW),
     "transparent": Kind("note", "{image} is transparent; it is put on white", WRITE_ANEW),
     "rotated": Kind("note", "{image} is turned upright by its EXIF orientation", WRITE_ANEW),
-    # pictures beside each other
-    "leak": Kind("error", "{image} ({part}) and {other} ({other_part}) are the same file", CLEAN),
-    "near_leak": Kind("error", "{image} ({part}) and {other} ({other_part}) look alike", CLEAN),
+    # images beside each other
+    "leak": Kind("error", "{image} ({split}) and {other} ({other_split}) are the same file", CLEAN),
+    "near_leak": Kind("error", "{image} ({split}) and {other} ({other_split}) look alike", CLEAN),
     "duplicate": Kind("warning", "{image} and {other} are the same file", MEND),
     "near_duplicate": Kind("warning", "{image} and {other} look alike", MEND),
     "duplicates_disagree": Kind(
@@ -111,7 +111,7 @@ KINDS: dict[str, Kind] = {
     "unlabelled": Kind("warning", "{image} has no label at all", MEND),
     "empty_class": Kind("warning", "'{class}' is present in no image", MEND),
     "untrained_class": Kind(
-        "warning", "'{class}' is present in other parts, but never in train", MEND
+        "warning", "'{class}' is present in other splits, but never in train", MEND
     ),
     "always_present": Kind("warning", "'{class}' is present in every image", MEND),
     "identical_classes": Kind(

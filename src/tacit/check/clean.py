@@ -14,7 +14,7 @@ from tacit.errors import UsageError, unknown_name
 from tacit.labels import SparseLabels
 
 # The image of such a finding stays; the others' go.
-STAYS = frozenset(("conflict", "two_parts", "listed_twice"))
+STAYS = frozenset(("conflict", "two_splits", "listed_twice"))
 MERGED = frozenset(("class_variant", "class_typo", "unlisted_class"))
 
 
@@ -30,7 +30,7 @@ def check_mendable(kinds: Collection[str]) -> None:
             raise UsageError(f"{kind} is not mended in the labels, but by: {row.fix}")
 
 
-def mended(listing: Listing, findings: Findings, kinds: Collection[str] = ()) -> Listing:
+def clean_listing(listing: Listing, findings: Findings, kinds: Collection[str] = ()) -> Listing:
     """Return the labels without images and classes that have errors.
 
     Args:
@@ -42,12 +42,12 @@ def mended(listing: Listing, findings: Findings, kinds: Collection[str] = ()) ->
     gone = {f.said["image"] for f in found if "image" in f.said and f.kind not in STAYS}
     rows = np.array([r for r, image in enumerate(listing.images) if image not in gone], np.int64)
     place, classes = _columns(listing, found)
-    labels = _moved(listing.labels.take(rows), place, len(classes))
-    parts = [listing.parts[row] for row in rows] if listing.parts else ()
-    if any(finding.kind == "odd_parts" for finding in found):
-        parts = ()
+    labels = _move_columns(listing.labels.take(rows), place, len(classes))
+    splits = [listing.splits[row] for row in rows] if listing.splits else ()
+    if any(finding.kind == "odd_splits" for finding in found):
+        splits = ()
     images = [listing.images[row] for row in rows]
-    changed = {"images": images, "classes": classes, "labels": labels, "parts": parts}
+    changed = {"images": images, "classes": classes, "labels": labels, "splits": splits}
     return replace(listing, **changed, boxes=None, truth=None)  # type: ignore[arg-type]
 
 
@@ -56,7 +56,7 @@ def _columns(
 ) -> tuple[dict[int, int | None], tuple[str, ...]]:
     """Return where each class goes, None for nowhere, and the classes that are left."""
     of_class = [finding for finding in found if "class" in finding.said]
-    merged = _merged(of_class)
+    merged = _merge_classes(of_class)
     about_images = {"conflict", "duplicates_disagree"}
     gone = {f.said["class"] for f in of_class if f.kind not in MERGED | about_images}
     kept = tuple(name for name in listing.classes if name not in merged and name not in gone)
@@ -65,7 +65,7 @@ def _columns(
     return {at: number.get(_end(name, merged)) for at, name in enumerate(listing.classes)}, kept
 
 
-def _merged(found: list[Finding]) -> dict[str, str]:
+def _merge_classes(found: list[Finding]) -> dict[str, str]:
     """Return which class is meant by which, errors first, and never in a circle."""
     merged: dict[str, str] = {}
     for finding in sorted(found, key=lambda finding: finding.severity != "error"):
@@ -82,7 +82,7 @@ def _end(name: str, merged: dict[str, str]) -> str:
     return name
 
 
-def _moved(labels: SparseLabels, place: dict[int, int | None], classes: int) -> SparseLabels:
+def _move_columns(labels: SparseLabels, place: dict[int, int | None], classes: int) -> SparseLabels:
     """Put columns elsewhere; where two become one, present counts more than unknown or absent."""
     goals = np.array([-1 if goal is None else goal for goal in place.values()], dtype=np.int64)
     columns, rows, states = goals[labels.columns], labels.row_of_cells(), labels.states

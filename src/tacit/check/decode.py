@@ -1,6 +1,6 @@
-"""Looking at one picture file: it is decoded to its last row, and nothing it does stops the check.
+"""Decoding one image file to its last row, whatever is wrong with it.
 
-Nothing here knows a data set, so that processes that look at pictures start soon.
+Nothing here knows a data set, so that processes that look at images start soon.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tacit.check.near_duplicates import SIDE, fingerprints
+from tacit.check.near_duplicates import SIDE, compute_fingerprints
 from tacit.data.open_image import MOST_PIXELS, SUFFIXES, to_rgb
 
 Found = tuple[str, dict[str, Any]]
@@ -31,7 +31,7 @@ class Look(NamedTuple):
     Attributes:
         found: What is wrong or unusual.
         digest: A hash of the file; empty where it could not be read.
-        likeness: A hash of what the picture looks like; empty where it looks like nothing.
+        likeness: A hash of what the image looks like; empty where it looks like nothing.
     """
 
     found: list[Found]
@@ -51,7 +51,7 @@ def look_at(paths: Sequence[str]) -> list[Look]:
                 thumbnails.append(thumbnail)
                 rows.append(row)
     if rows:
-        for row, likeness in zip(rows, fingerprints(np.stack(thumbnails)), strict=True):
+        for row, likeness in zip(rows, compute_fingerprints(np.stack(thumbnails)), strict=True):
             looks[row] = looks[row]._replace(likeness=likeness)
     return looks
 
@@ -64,7 +64,7 @@ def _look(path: str) -> tuple[Look, Any]:
             file.seek(0)
             found, thumbnail = _decode(file, path)
     except UnidentifiedImageError:
-        return Look([("not_a_picture", {})], digest), None
+        return Look([("not_an_image", {})], digest), None
     except Image.DecompressionBombError as error:
         return Look([("bomb", {"why": str(error).split(",")[0]})], digest), None
     except PermissionError as error:
@@ -80,14 +80,14 @@ def _hash() -> Any:
 
 
 def _decode(file: BinaryIO, path: str) -> tuple[list[Found], Any]:
-    """Decode a picture wholly; return what is unusual, and a small grey picture."""
+    """Decode an image wholly; return what is unusual, and a small grey image."""
     with Image.open(file) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
             return [("bomb", {"why": f"{width} x {height}"})], None
         found = list(_unusual(image, file, path))
         image.load()
-        # Nothing is spent on pictures as most are.
+        # Nothing is spent on images as most are.
         plain = image.mode in ("RGB", "L") and not any(kind == "rotated" for kind, _ in found)
         upright = image if plain and "transparency" not in image.info else to_rgb(image)
         grey = upright.convert("L")

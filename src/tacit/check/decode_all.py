@@ -1,4 +1,4 @@
-"""Looking at many pictures, in several processes of which any may die."""
+"""Looking at many images, in several processes of which any may die."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from concurrent.futures.process import BrokenProcessPool
 from tacit.check.decode import Look, look_at
 
 CHUNK = 64
-# Fewer pictures are looked at sooner than a process starts.
+# Fewer images are looked at sooner than a process starts.
 FEW = 128
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -34,12 +34,12 @@ def look_at_all(
     Args:
         paths: The files.
         jobs: How many processes; as many as there are cores if None.
-        advance: Told after some pictures how many they were.
+        advance: Called after some images with their number.
         look: What looks at some of them.
     """
     told = advance or (lambda count: None)
     chunks = [range(at, min(at + CHUNK, len(paths))) for at in range(0, len(paths), CHUNK)]
-    jobs = min(jobs or cores(), len(chunks))
+    jobs = min(jobs or count_cores(), len(chunks))
     if jobs <= 1 or len(paths) < FEW:
         looks = []
         for chunk in chunks:
@@ -56,10 +56,10 @@ def look_at_all(
             for future in as_completed(waiting):
                 done[waiting[future]] = future.result()
                 told(len(chunks[waiting[future]]))
-    except BrokenProcessPool:  # a picture took a process down; find out which
+    except BrokenProcessPool:  # an image crashed a process; find out which
         for number, chunk in enumerate(chunks):
             if number not in done:
-                done[number] = _carefully(look, [paths[row] for row in chunk])
+                done[number] = _look_carefully(look, [paths[row] for row in chunk])
                 told(len(chunk))
     return [look for number in range(len(chunks)) for look in done[number]]
 
@@ -69,8 +69,8 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _carefully(look: Looking, paths: Sequence[str]) -> list[Look]:
-    """Look at files of which one may take the process down, halving them until it is found."""
+def _look_carefully(look: Looking, paths: Sequence[str]) -> list[Look]:
+    """Read files of which one may crash the process, halving them until it is found."""
     try:
         with _pool(1) as pool:
             return pool.submit(look, list(paths)).result()
@@ -78,4 +78,4 @@ def _carefully(look: Looking, paths: Sequence[str]) -> list[Look]:
         if len(paths) == 1:
             return [Look([("corrupt", {"why": "it takes the process down that opens it"})])]
     half = len(paths) // 2
-    return _carefully(look, paths[:half]) + _carefully(look, paths[half:])
+    return _look_carefully(look, paths[:half]) + _look_carefully(look, paths[half:])

@@ -1,4 +1,4 @@
-"""The same picture more than once: the same file, or what looks the same."""
+"""The same image more than once: the same file, or what looks the same."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 
 from tacit.check.decode import Look
 from tacit.check.findings import Findings
-from tacit.check.near_duplicates import candidates, look_alike
+from tacit.check.near_duplicates import find_candidates, look_alike
 from tacit.data.listing import Listing, image_path
 from tacit.data.split_names import TEST, TRAIN, VALIDATION
 
-# So many likely ones are opened for each picture, leaks and the likeliest first.
+# So many likely ones are opened for each image, leaks and the likeliest first.
 TRIES = 16
 
 
 class Ranks:
-    """Which of two equal pictures is kept: the tested before the trained, the first of a part."""
+    """Which of two equal images is kept: the tested before the trained, the first of a split."""
 
     def __init__(self, listing: Listing) -> None:
-        names = listing.part_names()
+        names = listing.split_names()
         kinds = (TEST, VALIDATION, (), TRAIN)
         place = {name: _kind(name, kinds) * len(names) + n for n, name in enumerate(names)}
-        self.parts = listing.parts
-        self.of_row = [place[part] for part in listing.parts] or [0] * len(listing)
+        self.splits = listing.splits
+        self.of_row = [place[split] for split in listing.splits] or [0] * len(listing)
 
     def key(self, row: int) -> tuple[int, int]:
         """Return what to sort rows by."""
         return self.of_row[row], row
 
     def crosses(self, row: int, other: int) -> bool:
-        """Whether two rows are in different parts."""
+        """Whether two rows are in different splits."""
         return self.of_row[row] != self.of_row[other]
 
 
@@ -44,7 +44,7 @@ def _kind(name: str, kinds: Sequence[Sequence[str]]) -> int:
 def find_duplicates(
     listing: Listing, rows: Sequence[int], looks: Sequence[Look], findings: Findings
 ) -> None:
-    """Report equal files and pictures that look alike, each against the one that is kept."""
+    """Report equal files and images that look alike, each against the one that is kept."""
     ranks = Ranks(listing)
     groups: dict[bytes, list[int]] = defaultdict(list)
     likeness: dict[int, bytes] = {}
@@ -58,8 +58,8 @@ def find_duplicates(
     for first, *others in groups.values():
         for other in others:
             _tell(listing, ranks, first, other, ("leak", "duplicate"), findings)
-            _disagreement(listing, first, other, findings)
-    _near(listing, ranks, likeness, findings)
+            _report_disagreement(listing, first, other, findings)
+    _report_near(listing, ranks, likeness, findings)
 
 
 def _tell(
@@ -72,13 +72,13 @@ def _tell(
 ) -> None:
     said: dict[str, Any] = {"image": listing.images[row], "other": listing.images[kept]}
     if ranks.crosses(kept, row):
-        said |= {"part": listing.parts[row], "other_part": listing.parts[kept]}
+        said |= {"split": listing.splits[row], "other_split": listing.splits[kept]}
         findings.add(kinds[0], said)
     else:
         findings.add(kinds[1], said)
 
 
-def _disagreement(listing: Listing, first: int, other: int, findings: Findings) -> None:
+def _report_disagreement(listing: Listing, first: int, other: int, findings: Findings) -> None:
     """Report classes that one of two equal files has and the other has not."""
     one, two = listing.labels[[first, other]].astype(int)
     names = (listing.images[other], listing.images[first])
@@ -87,14 +87,16 @@ def _disagreement(listing: Listing, first: int, other: int, findings: Findings) 
         findings.add("duplicates_disagree", said)
 
 
-def _near(listing: Listing, ranks: Ranks, likeness: dict[int, bytes], findings: Findings) -> None:
-    """Report what looks alike; first where a picture leaks, then within its part."""
+def _report_near(
+    listing: Listing, ranks: Ranks, likeness: dict[int, bytes], findings: Findings
+) -> None:
+    """Report what looks alike; first where an image leaks, then within its split."""
     if len(likeness) < 2:
         return
     rows = list(likeness)
     bits = np.frombuffer(b"".join(likeness.values()), dtype=np.uint8).reshape(len(rows), -1)
     likely: dict[int, list[tuple[bool, int, int]]] = defaultdict(list)
-    for one, two in candidates(bits):
+    for one, two in find_candidates(bits):
         kept, row = sorted((rows[one], rows[two]), key=ranks.key)
         apart = int(np.bitwise_count(bits[one] ^ bits[two]).sum())
         likely[row].append((not ranks.crosses(kept, row), apart, kept))

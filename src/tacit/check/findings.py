@@ -32,7 +32,7 @@ class Finding:
         """How bad it is."""
         return KINDS[self.kind].severity
 
-    def described(self) -> dict[str, Any]:
+    def describe_all(self) -> dict[str, Any]:
         """Return everything, for JSON."""
         first = {"kind": self.kind, "severity": self.severity, "sentence": self.sentence}
         return {**first, **self.said, "fix": self.fix}
@@ -43,7 +43,7 @@ class Findings:
 
     Attributes:
         data: The words of the command line that name the data.
-        root: The folder of the pictures.
+        root: The folder of the images.
         without: Kinds that are not told.
     """
 
@@ -60,7 +60,7 @@ class Findings:
         words = {"data": self.data, "kind": kind, "path": shlex.quote(path)}
         words["target_path"] = shlex.quote(str(said.get("target", "")))
         words["first"] = shlex.quote(str(said.get("first", "")))
-        shown = {key: readable(value) for key, value in said.items()}
+        shown = {key: write_value(value) for key, value in said.items()}
         self.all.append(
             Finding(kind, said, row.sentence.format_map(shown), row.fix.format_map(words))
         )
@@ -81,7 +81,7 @@ class Findings:
         return sum(finding.severity == severity for finding in self.all)
 
 
-def readable(value: Any) -> str:
+def write_value(value: Any) -> str:
     """Write a value into a sentence: on one line, and not endlessly long."""
     text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
     return text if len(text) <= 300 else f"{text[:200]}…{text[-60:]}"

@@ -22,20 +22,20 @@ def find_in_labels(listing: Listing, findings: Findings) -> None:
     if len(listing.classes) < 2:
         findings.add("few_classes", {"count": len(listing.classes)})
     find_spellings(listing.classes, counts, findings)
-    _unlabelled(listing, findings)
+    _find_unlabelled(listing, findings)
     _counts(listing, counts, findings)
-    _identical(listing, counts, findings)
-    _parts(listing, findings)
+    _find_identical(listing, counts, findings)
+    _check_splits(listing, findings)
 
 
-def _unlabelled(listing: Listing, findings: Findings) -> None:
+def _find_unlabelled(listing: Listing, findings: Findings) -> None:
     known = listing.labels.per_image(1) + listing.labels.per_image(-1)
     for row in np.flatnonzero(known == 0).tolist():
         findings.add("unlabelled", {"image": listing.images[row]})
 
 
 def _counts(listing: Listing, counts: list[int], findings: Findings) -> None:
-    trained = _trained(listing)
+    trained = _count_trained(listing)
     spelt = {f.said["class"] for kind in ("class_variant", "class_typo") for f in findings.of(kind)}
     for name, count, train in zip(listing.classes, counts, trained, strict=True):
         if not count:
@@ -48,15 +48,15 @@ def _counts(listing: Listing, counts: list[int], findings: Findings) -> None:
             findings.add("rare_class", {"class": name, "count": count})
 
 
-def _trained(listing: Listing) -> list[int]:
+def _count_trained(listing: Listing) -> list[int]:
     """Count the images that show each class where the model is trained."""
-    words = [part.strip().lower() in TRAIN for part in listing.parts]
+    words = [split.strip().lower() in TRAIN for split in listing.splits]
     labels = listing.labels.take(np.flatnonzero(words)) if any(words) else listing.labels
     counts: list[int] = labels.per_class(1).tolist()
     return counts
 
 
-def _identical(listing: Listing, counts: list[int], findings: Findings) -> None:
+def _find_identical(listing: Listing, counts: list[int], findings: Findings) -> None:
     labels = listing.labels
     present = labels.states == 1
     columns, rows = labels.columns[present], labels.row_of_cells()[present]
@@ -73,9 +73,9 @@ def _identical(listing: Listing, counts: list[int], findings: Findings) -> None:
             findings.add("identical_classes", said)
 
 
-def _parts(listing: Listing, findings: Findings) -> None:
-    """Report parts that training would refuse."""
-    names = listing.part_names()
+def _check_splits(listing: Listing, findings: Findings) -> None:
+    """Report splits that training would refuse."""
+    names = listing.split_names()
     if not names:
         return
     kinds = [
@@ -83,4 +83,4 @@ def _parts(listing: Listing, findings: Findings) -> None:
         for name in (name.strip().lower() for name in names)
     ]
     if None in kinds or 0 not in kinds or len(set(kinds)) < len(kinds):
-        findings.add("odd_parts", {"parts": ", ".join(names)})
+        findings.add("odd_splits", {"splits": ", ".join(names)})

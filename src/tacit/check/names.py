@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tacit.check.findings import Findings
-from tacit.data.formats.shared.folders import is_picture
+from tacit.data.formats.shared.folders import is_image
 from tacit.data.listing import leaves_the_root
 
 LONGEST = 255  # bytes between two slashes, on nearly every file system
@@ -30,9 +30,9 @@ def find_files(root: Path, images: Sequence[str], findings: Findings) -> list[in
             present.append(row)
     if missing and len(missing) == len(images):
         said = {"count": len(images), "root": str(root), "first": os.path.basename(images[0])}
-        findings.add("no_pictures", said)
+        findings.add("no_images", said)
     elif missing:
-        there = {_fold(image): image for image in pictures_below(root)}
+        there = {_fold(image): image for image in list_images_below(root)}
         for image in missing:
             other = there.get(_fold(image))
             near = f"; there is {other}" if other else ""
@@ -41,9 +41,9 @@ def find_files(root: Path, images: Sequence[str], findings: Findings) -> list[in
 
 
 def find_unlisted(root: Path, images: Sequence[str], findings: Findings) -> None:
-    """Report pictures in the folder that no row names."""
+    """Report images in the folder that no row names."""
     listed = set(images)
-    for image in pictures_below(root):
+    for image in list_images_below(root):
         if image not in listed:
             findings.add("unlisted", {"image": image})
 
@@ -62,15 +62,13 @@ def find_clashes(images: Sequence[str], findings: Findings) -> None:
             findings.add("case_clash", {"image": image, "other": other})
 
 
-def pictures_below(root: Path) -> list[str]:
-    """Return the names of all pictures in a folder and in the folders inside."""
+def list_images_below(root: Path) -> list[str]:
+    """Return the names of all images in a folder and in the folders inside."""
     found: list[str] = []
     for folder, inside, names in os.walk(root):
         inside[:] = sorted(name for name in inside if not name.startswith("."))
         below = "" if folder == str(root) else os.path.relpath(folder, root).replace(os.sep, "/")
-        found += [
-            f"{below}/{name}" if below else name for name in sorted(names) if is_picture(name)
-        ]
+        found += [f"{below}/{name}" if below else name for name in sorted(names) if is_image(name)]
     return found
 
 

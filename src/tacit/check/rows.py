@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from tacit.check.findings import Findings
-from tacit.check.spelling import same_or_slip
+from tacit.check.spelling import is_same_or_slip
 from tacit.data.formats.shared.assemble import MEANING, Cells, place_names
-from tacit.data.formats.table.class_columns import add_columns, class_columns
+from tacit.data.formats.table.class_columns import add_columns, find_class_columns
 from tacit.data.formats.table.files import find_column, read_table
-from tacit.data.formats.table.name_lists import named_cells
-from tacit.data.formats.table.read import IMAGE, LABELS, NEGATIVES, PART, WORDS
+from tacit.data.formats.table.name_lists import read_named_cells
+from tacit.data.formats.table.read import IMAGE, LABELS, NEGATIVES, SPLIT, WORDS
 from tacit.data.listing import Absent, Listing
 from tacit.errors import DataError, nearest_name
 from tacit.labels import SparseLabels
@@ -40,7 +40,7 @@ class Rows:
         table = read_table(path, WORDS)
         self.found = {
             kind: _column(table, usual)
-            for kind, usual in (("image", IMAGE), ("part", PART), (1, LABELS), (-1, NEGATIVES))
+            for kind, usual in (("image", IMAGE), ("split", SPLIT), (1, LABELS), (-1, NEGATIVES))
         }
         if self.found["image"] is None:
             raise DataError(f"{path} has no column of file names.")
@@ -61,7 +61,7 @@ class Rows:
         """Report what the reader refuses, and return what can be said without it."""
         for row in self.blank:
             findings.add("blank_name", {"row": row + 1})
-        parts = self._parts(findings)
+        splits = self._read_splits(findings)
         named = self.named
         at = self._image_rows()
         said = {(at[row], name, state) for row, name, state in named | self._columns(named, absent)}
@@ -80,21 +80,21 @@ class Rows:
             (len(self.rows), len(classes)),
             MEANING[absent or "unknown"],
         )
-        return Listing(self.path.stem, self.root, images, tuple(classes), labels, parts)
+        return Listing(self.path.stem, self.root, images, tuple(classes), labels, splits)
 
     def _image_rows(self) -> list[int]:
         return [self.rows[image] for image in self.images]
 
-    def _parts(self, findings: Findings) -> list[str]:
-        if self.found["part"] is None:
+    def _read_splits(self, findings: Findings) -> list[str]:
+        if self.found["split"] is None:
             return []
-        part_of: dict[str, str] = {}
-        for image, part in zip(self.images, _texts(self.table, self.found["part"]), strict=True):
-            other = part_of.setdefault(image, part)
-            if other != part:
-                said = {"image": image, "part": other, "other_part": part}
-                findings.add("two_parts", said)
-        return list(part_of.values())
+        split_of: dict[str, str] = {}
+        for image, split in zip(self.images, _texts(self.table, self.found["split"]), strict=True):
+            other = split_of.setdefault(image, split)
+            if other != split:
+                said = {"image": image, "split": other, "other_split": split}
+                findings.add("two_splits", said)
+        return list(split_of.values())
 
     @cached_property
     def named(self) -> set[Said]:
@@ -103,7 +103,7 @@ class Rows:
         for state in (1, -1):
             column = self.found[state]
             if column is not None:
-                named = named_cells(self.table[column], column)
+                named = read_named_cells(self.table[column], column)
                 cells = zip(named.rows.tolist(), named.numbers.tolist(), strict=True)
                 said |= {(row, named.names[number], state) for row, number in cells}
         return said
@@ -127,14 +127,14 @@ class Rows:
     def _hot(self) -> list[str]:
         taken = set(self.found.values())
         free = [name for name in self.table.column_names if name not in taken]
-        hot = class_columns(self.table, free, None)
+        hot = find_class_columns(self.table, free, None)
         # As readers do: columns that lack a class of the names are something else.
         return hot if {name for _, name, _ in self.named} <= set(hot) else []
 
     def _column_cells(self, name: str, absent: Absent | None) -> list[tuple[list[int], int]]:
         cells = Cells(str(self.path), absent)
         add_columns(cells, {name: self.table[name]}, 0)
-        return [(rows.tolist(), int(states[0])) for rows, _, states in cells.parts]
+        return [(rows.tolist(), int(states[0])) for rows, _, states in cells.pieces]
 
     def _classes(self, names: list[str], findings: Findings) -> list[str]:
         """Return the classes in their order, and report names that the list does not have."""
@@ -147,7 +147,7 @@ class Rows:
             near = nearest_name(name, listed)
             hint = f"; did you mean '{near}'?" if near else ""
             # A name that only resembles another may well be a class that was forgotten.
-            other = near if near and same_or_slip(name, near) else None
+            other = near if near and is_same_or_slip(name, near) else None
             findings.add("unlisted_class", {"class": name, "other": other, "near": hint})
         return [*listed, *strange]
 

@@ -15,7 +15,7 @@ from tacit.check.decode_all import look_at_all
 from tacit.check.duplicates import find_duplicates
 from tacit.check.findings import Findings
 from tacit.check.labels import find_in_labels
-from tacit.check.names import find_clashes, find_files, find_unlisted, pictures_below
+from tacit.check.names import find_clashes, find_files, find_unlisted, list_images_below
 from tacit.check.rows import Rows
 from tacit.data.formats import read_listing, recognise
 from tacit.data.formats.shared.assemble import FOLDERS
@@ -35,7 +35,7 @@ class Report:
         format: The format the labels are in.
         listing: The labels, as far as they could be read.
         findings: What is wrong.
-        looked_at: How many pictures were decoded.
+        looked_at: How many images were decoded.
     """
 
     format: str
@@ -51,19 +51,19 @@ class Report:
     def summary(self) -> dict[str, Any]:
         """Return counts and the first findings of each kind."""
         listing, kinds = self.listing, self.findings.kinds()
-        parts = zip(listing.part_names(), map(len, listing.part_rows()), strict=False)
+        splits = zip(listing.split_names(), map(len, listing.rows_by_split()), strict=False)
         return {
             "format": self.format,
             "images": len(listing),
             "classes": len(listing.classes),
-            "parts": dict(parts),
+            "splits": dict(splits),
             "decoded": self.looked_at,
             **{f"{severity}s": self.findings.count(severity) for severity in SEVERITIES},
             "kinds": {
                 kind: {
                     "severity": KINDS[kind].severity,
                     "count": len(found),
-                    "first": [finding.described() for finding in found[:FIRST]],
+                    "first": [finding.describe_all() for finding in found[:FIRST]],
                 }
                 for kind, found in kinds.items()
             },
@@ -76,7 +76,7 @@ def check(
     format: str | None = None,
     images: Path | None = None,
     absent: Absent | None = None,
-    pictures: bool = True,
+    decode: bool = True,
     jobs: int | None = None,
     without: Collection[str] = (),
     progress: Progress | None = None,
@@ -86,12 +86,12 @@ def check(
     Args:
         path: Labels in any known format.
         format: The format's name; found out if None.
-        images: The folder of the pictures, where the format does not say it.
+        images: The folder of the images, where the format does not say it.
         absent: What it means that a class is not mentioned.
-        pictures: Whether pictures are decoded.
+        decode: Whether images are decoded.
         jobs: How many processes decode; as many as there are cores if None.
         without: Kinds that are not told.
-        progress: Told how many pictures were looked at, of how many.
+        progress: Called with how many images were read, of how many.
     """
     for kind in without:
         if kind not in KINDS:
@@ -108,39 +108,39 @@ def check(
     find_clashes(listing.images, findings)
     if rows:
         find_unlisted(listing.root, listing.images, findings)
-    if pictures:
+    if decode:
         _look(listing, rows, jobs, findings, progress)
-    return Report(name, listing, findings, len(rows) if pictures else 0)
+    return Report(name, listing, findings, len(rows) if decode else 0)
 
 
 def _read(
     path: Path, name: str, images: Path | None, absent: Absent | None, findings: Findings
 ) -> Listing:
-    """Read the labels; where they are refused, what can be read of them, or at least pictures."""
+    """Read the labels; where they are refused, what can be read of them, or at least images."""
     try:
         listing = read_listing(path, format=name, images=images, absent=absent)
     except DataError as error:
         findings.add("unreadable", {"why": str(error).rstrip(".")})
         if not path.exists() or name not in ("table",):
-            return _pictures_alone(path, images)
+            return _list_images(path, images)
         try:
             rows = Rows(path, images)
             rows.find_repeated(findings)
             return rows.salvage(absent, findings)
         except DataError:
-            return _pictures_alone(path, images)
+            return _list_images(path, images)
     if name == "table" and listing.repeated:
         Rows(path, images).find_repeated(findings)
     return listing
 
 
-def _pictures_alone(path: Path, images: Path | None) -> Listing:
-    """Return a listing of all pictures that lie where one would look for them, without labels."""
+def _list_images(path: Path, images: Path | None) -> Listing:
+    """Return a listing of all images that lie where one would look for them, without labels."""
     folders = [path.parent / folder for folder in FOLDERS if folder]
     if path.is_dir():
         folders = [path]
     root = images or next((folder for folder in folders if folder.is_dir()), None)
-    names = pictures_below(root) if root else []
+    names = list_images_below(root) if root else []
     labels = SparseLabels.of(np.zeros((len(names), 0), dtype=np.int8))
     return Listing(path.stem, root or path.parent, names, (), labels)
 
@@ -152,7 +152,7 @@ def _look(
     findings: Findings,
     progress: Progress | None,
 ) -> None:
-    """Decode the pictures, and report what they are and which are equal."""
+    """Decode the images, and report what they are and which are equal."""
     done = 0
 
     def advance(count: int) -> None:

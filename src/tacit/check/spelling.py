@@ -25,7 +25,7 @@ def find_spellings(names: Sequence[str], counts: Sequence[int], findings: Findin
     """
     folded: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(names):
-        folded[_plain(name)].append(number)
+        folded[_strip_name(name)].append(number)
     commonest: dict[str, int] = {}
     for plain, numbers in folded.items():
         first, *others = sorted(numbers, key=lambda number: (-counts[number], number))
@@ -50,13 +50,13 @@ def _tell(
     findings.add(kind, {**said, "count": counts[number], "others": counts[meant]})
 
 
-def same_or_slip(one: str, two: str) -> bool:
+def is_same_or_slip(one: str, two: str) -> bool:
     """Whether two names mean one class as far as one can tell from their letters."""
-    plain = _plain(one), _plain(two)
+    plain = _strip_name(one), _strip_name(two)
     return plain[0] == plain[1] or min(map(len, plain)) >= SHORTEST - 1 and is_slip(*plain)
 
 
-def _plain(name: str) -> str:
+def _strip_name(name: str) -> str:
     """Return what is left of a name without case, spaces, hyphens and underscores."""
     text = unicodedata.normalize("NFKC", name)
     return _APART.sub(" ", "".join(sign for sign in text if _shows(sign))).strip().casefold()

@@ -16,14 +16,16 @@ from tacit.registry import Row
 # Naming the function here instead of importing it is what keeps `tacit --help` instant: most verbs
 # need torch.
 COMMANDS: dict[str, Row | Callable[..., Any]] = {
-    "demo": Row("tacit.cli.demo:demo", "See it work: train four methods on generated pictures."),
+    "demo": Row("tacit.cli.demo:demo", "See it work: train four methods on generated images."),
     "train": Row("tacit.cli.train:train", "Train a model from incomplete labels."),
     "evaluate": Row("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
     "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
     "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
     "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
     "observe": Row("tacit.cli.observe:observe", "Draw observed labels from full ones."),
-    "teach": Row("tacit.cli.teach:teach", "Score the training pictures with a teacher, once."),
+    "teacher-scores": Row(
+        "tacit.cli.teacher_scores:teacher_scores", "Score the training images with a teacher, once."
+    ),
     "methods": Row("tacit.cli.lists:methods", "List the methods, or explain one."),
     "models": Row("tacit.cli.lists:models", "List the models and the trunks they stand on."),
     "datasets": Row("tacit.cli.lists:datasets", "List the data sets."),

@@ -19,7 +19,7 @@ def check(
     clean: Path | None = None,
     mend: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     without: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    pictures: bool = True,
+    decode: bool = True,
     jobs: int | None = None,
     images: Path | None = None,
     absent: Literal["unknown", "negative"] | None = None,
@@ -29,7 +29,7 @@ def check(
 ) -> int:
     """Look for whatever is wrong with a data set.
 
-    Decodes every picture, compares all of them with each other, and reads the labels for what
+    Decodes every image, compares all of them with each other, and reads the labels for what
     cannot be meant. Exits with 1 if there are errors. Nothing is changed; what mends a finding is
     told with it.
 
@@ -45,12 +45,12 @@ def check(
         A kind of warning or note that --clean takes out as well; may be given again.
     without
         A kind of finding that is not wanted; may be given again.
-    pictures
-        Decode the pictures. Without, only names and labels are looked at.
+    decode
+        Decode the images. Without, only names and labels are looked at.
     jobs
         How many processes decode; as many as there are cores if left out.
     images
-        The folder of the pictures, where it is not found.
+        The folder of the images, where it is not found.
     absent
         What it means that a class is not mentioned: unknown or negative.
     format
@@ -79,10 +79,10 @@ def check(
             format=format,
             images=images,
             absent=absent,
-            pictures=pictures,
+            decode=decode,
             jobs=jobs,
             without=without,
-            progress=lambda done, of: status.update(f"decoding {done:,} of {of:,} pictures"),
+            progress=lambda done, of: status.update(f"decoding {done:,} of {of:,} images"),
         )
     if out is not None:
         _write_findings(out, report)
@@ -97,10 +97,10 @@ def check(
 
 def _print(data: Path, summary: dict[str, Any]) -> None:
     """Print what was looked at, and the first findings of every kind."""
-    parts = ", ".join(f"{count:,} {part}" for part, count in summary["parts"].items())
-    images = f"{summary['images']:,} images" + (f" ({parts})" if parts else "")
+    splits = ", ".join(f"{count:,} {split}" for split, count in summary["splits"].items())
+    images = f"{summary['images']:,} images" + (f" ({splits})" if splits else "")
     say(f"{data}: {summary['format']}, {images}, {summary['classes']:,} classes")
-    say(f"{summary['decoded']:,} pictures decoded to the last row")
+    say(f"{summary['decoded']:,} images decoded to the last row")
     for kind, found in summary["kinds"].items():
         say(f"\n{found['severity']}: {kind}, {found['count']:,}")
         for finding in found["first"]:
@@ -109,11 +109,11 @@ def _print(data: Path, summary: dict[str, Any]) -> None:
         if left:
             say(f"  … and {left:,} more")
         say(f"  mend: {found['first'][0]['fix']}")
-    counts = [_counted(summary[f"{what}s"], what) for what in ("error", "warning", "note")]
+    counts = [_write_count(summary[f"{what}s"], what) for what in ("error", "warning", "note")]
     say(f"\n{counts[0]}, {counts[1]}, {counts[2]}")
 
 
-def _counted(count: int, what: str) -> str:
+def _write_count(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
@@ -125,7 +125,7 @@ def _write_findings(path: Path, report: Any) -> None:
 
     def write(partial: Path) -> None:
         with partial.open("w", encoding="utf-8") as file:
-            file.writelines(f"{writing.dumps(finding.described())}\n" for finding in found)
+            file.writelines(f"{writing.dumps(finding.describe_all())}\n" for finding in found)
 
     write_atomically(path, write)
     tell(f"{len(found):,} findings are written to {path}.")
@@ -134,18 +134,18 @@ def _write_findings(path: Path, report: Any) -> None:
 def _write_clean(path: Path, report: Any, mend: tuple[str, ...]) -> None:
     import shlex
 
-    from tacit.check.clean import mended
+    from tacit.check.clean import clean_listing
     from tacit.data.formats import write_listing
     from tacit.errors import DataError
 
     if not report.listing.classes:
         raise DataError("Nothing of the labels could be read, so there is nothing to write.")
-    listing = mended(report.listing, report.findings, mend)
+    listing = clean_listing(report.listing, report.findings, mend)
     path.parent.mkdir(parents=True, exist_ok=True)
     notes = write_listing(listing, path)
     for note in notes:
         tell(f"note: {note}")
     gone = len(report.listing) - len(listing)
-    tell(f"{path} is written: {_counted(gone, 'image')} less, {len(listing.classes)} classes.")
+    tell(f"{path} is written: {_write_count(gone, 'image')} less, {len(listing.classes)} classes.")
     root, data = shlex.quote(str(listing.root)), shlex.quote(str(path))
     tell(f"Train on it with: tacit train --data {data} --set data.options.images={root}")

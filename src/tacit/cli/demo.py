@@ -20,7 +20,7 @@ def demo(
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """See it work: train four methods on generated pictures, no download.
+    """See it work: train four methods on generated images, no download.
 
     Trains full labels, assume negative, IGNORE and IGNORE without its rejection under the same
     budget, prints one table and writes a page to look at.
@@ -42,16 +42,16 @@ def demo(
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be 1 or more, not {value}.")
     console = stderr()
-    with console.status("drawing the pictures"):
+    with console.status("drawing the images"):
         from tacit.cli.progress import ProgressReporter
         from tacit.experiments import demo as experiment
         from tacit.experiments.demo_page import COLUMNS, table_cells
-        from tacit.experiments.jobs import good_number_of_jobs
+        from tacit.experiments.jobs import choose_job_count
         from tacit.training.interrupts import Interrupted
 
     try:
         planned = experiment.plan(seeds, settings).values()
-        together = jobs or good_number_of_jobs(next(iter(planned)))
+        together = jobs or choose_job_count(next(iter(planned)))
         _clear(out, experiment.MARKER)
         epochs = sum(phase.epochs for config in planned for phase in config.phases)
         with ProgressReporter(console, epochs) as reporter:
@@ -66,7 +66,7 @@ def demo(
     else:
         print_table(COLUMNS, [table_cells(row) for row in rows])
         labels = next(iter(planned)).data.validation_labels or "clean"  # which scenes have
-        say(f"The epoch was chosen on validation pictures with {labels} labels.")
+        say(f"The epoch was chosen on validation images with {labels} labels.")
         link = out / "index.html"
         say(f"Open {link} in a browser.")
     return 0

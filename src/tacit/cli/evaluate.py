@@ -24,17 +24,16 @@ def evaluate(
     folder
         A run folder that `tacit train` wrote.
     split
-        The part of the data to score on.
+        The split of the data to score on.
     json
         Print the result as JSON.
     """
     with stderr().status("scoring"):
-        from tacit.runs.build import read_splits
-        from tacit.runs.folder import open_run
+        from tacit.runs.folder import Run
         from tacit.runs.score import evaluate as score
 
-        config = open_run(folder)
-        result = score(folder, read_splits(config), config, split)
+        run = Run(folder)
+        result = score(folder, run.splits(), run.config, split)
     if json:
         print_json(result)
         return

@@ -49,7 +49,7 @@ def observe(
     out
         The folder to write, for other labels.
     images
-        The folder of the pictures, where it is not found.
+        The folder of the images, where it is not found.
     absent
         What it means that a class is not mentioned: unknown or negative.
     format

@@ -20,14 +20,14 @@ from tacit.errors import make_printable
 PIPE_WIDTH = 160
 
 
-def speaks() -> bool:
-    """Say whether this is the process that speaks to the user."""
+def is_speaker() -> bool:
+    """Whether this is the process that writes to the console."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def stdout() -> Console:
     """The console for results."""
-    console = Console(highlight=False, quiet=not speaks())
+    console = Console(highlight=False, quiet=not is_speaker())
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     return console
@@ -35,7 +35,7 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """The console for progress and messages."""
-    return Console(stderr=True, highlight=False, quiet=not speaks())
+    return Console(stderr=True, highlight=False, quiet=not is_speaker())
 
 
 def tell(message: str) -> None:
@@ -50,7 +50,7 @@ def say(line: str = "") -> None:
 
 def print_json(value: Any) -> None:
     """Print a machine-readable result."""
-    if speaks():
+    if is_speaker():
         print(json.dumps(value, indent=2))
 
 

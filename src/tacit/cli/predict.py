@@ -51,7 +51,7 @@ def predict(
     model
         A folder that `tacit train --out` wrote.
     inputs
-        Pictures, folders of pictures, tables with a column of file names (CSV, JSON lines,
+        Images, folders of images, tables with a column of file names (CSV, JSON lines,
         Parquet), folders of such tables, or patterns such as 'shards/*.parquet'.
     out
         A file, whose suffix says the format, or a folder for a file per shard.
@@ -76,11 +76,11 @@ def predict(
     precision
         bf16 is faster where the processor has instructions for it, and less precise.
     reading
-        fast scales pictures by torch, within one level of 255.
+        fast scales images by torch, within one level of 255.
     device
         auto, cpu, cuda, cuda:0 or mps.
     workers
-        Processes that read pictures.
+        Processes that read images.
     engine
         torch, alone or under torchrun, or ray.
     actors
@@ -94,11 +94,11 @@ def predict(
         Print the summary as JSON.
     """
     from tacit.prediction.plan import Settings
-    from tacit.prediction.run import Work, find_place, predict_to
+    from tacit.prediction.run import Work, choose_output, predict_to
 
     if not inputs:
-        raise UsageError("Say what to predict: pictures, folders or tables.")
-    place, format_found = find_place(out, format)
+        raise UsageError("Say what to predict: images, folders or tables.")
+    place, format_found = choose_output(out, format)
     settings = Settings(
         model=str(model),
         format=format_found,
@@ -114,13 +114,13 @@ def predict(
     )
     work = Work(engine, device, workers, actors)
     started = time.perf_counter()
-    with _shown(started) as watch:
+    with _showing(started) as watch:
         tally = predict_to(inputs, place, settings, work, images=images, column=column, watch=watch)
     return _report(tally, time.perf_counter() - started, out, strict, json)
 
 
 @contextmanager
-def _shown(started: float) -> Iterator[Callable[[int, int], None]]:
+def _showing(started: float) -> Iterator[Callable[[int, int], None]]:
     """Show how far the prediction is, and say how to go on if it is interrupted."""
     with stderr().status("predicting") as status:
 

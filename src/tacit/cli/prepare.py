@@ -30,7 +30,7 @@ def prepare(
     """Prepare a benchmark from its official files.
 
     Reads and checks them, draws observed labels as the literature does, and writes a folder that
-    `tacit train --data FOLDER` takes. Pictures stay where they are. If files are missing, the
+    `tacit train --data FOLDER` takes. Images stay where they are. If files are missing, the
     message says which, and where to get them; with --download, what has an official address is
     fetched, checked and unpacked below the root.
 
@@ -54,12 +54,12 @@ def prepare(
     use_published
         Take the published labels in place of our draw.
     download
-        Fetch what is missing, as far as there is an official address for it. What was interrupted
-        is gone on with.
+        Fetch what is missing, as far as there is an official address for it. What was
+        interrupted is continued.
     keep_archives
         Keep what was fetched after unpacking it.
     strict
-        Exit with 1 if anything differs from the literature, or pictures are missing.
+        Exit with 1 if anything differs from the literature, or images are missing.
     json
         Print the result as JSON.
     """
@@ -111,20 +111,20 @@ def _print(done: object) -> None:
     counts = done.record["counts"]
     rows = [
         (
-            part,
+            split,
             f"{figures['images']:,}",
             str(figures["positives per image"]),
             str(figures["without a positive"]),
         )
-        for part, figures in counts.items()
+        for split, figures in counts.items()
         if isinstance(figures, dict)
     ]
-    print_table(("part", "images", "positives per image", "without a positive"), rows)
-    split = done.record["split"]
-    if split:
+    print_table(("split", "images", "positives per image", "without a positive"), rows)
+    shares = done.record["split"]
+    if shares:
         tell(
-            f"Of the training part, {split['train']:,} images train and {split['validation']:,} "
-            f"validate (md5 of their rows {split['validation md5']})."
+            f"Of the training split, {shares['train']:,} images train and {shares['validation']:,} "
+            f"validate (md5 of their rows {shares['validation md5']})."
         )
     for note in done.record["notes"]:
         tell(note)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from tacit.data.source import Source
 
 
-# A row stands for a function that returns the training and the test part.
+# A row stands for a function that returns the training and the test split.
 SOURCES: dict[str, Row | Callable[..., tuple[Source, Source]]] = {
     "scenes": Row(
-        "tacit.data.scenes:load_scenes", "Generated pictures of 12 classes, nothing to download"
+        "tacit.data.scenes:load_scenes", "Generated images of 12 classes, nothing to download"
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Listing: what a file of labels says, before any picture is opened."""
+"""Listing: what a file of labels says, before any image is opened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Absent = Literal["unknown", "negative"]
-"""What it means that a class is not mentioned: nobody looked, or it is not there."""
+"""What it means that a class is not mentioned: unknown, or absent."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Listing:
         images: One name per image with forward slashes, as a path below ``root``.
         classes: Class names, in the order of the columns.
         labels: (N, C), three states: what is known.
-        parts: The part of each image, such as "train" or "test"; empty if there is one part.
+        splits: The split of each image, such as "train" or "test"; empty if there is one split.
         boxes: Where objects are, if the format says so.
         notes: How the file was understood, a sentence each, to be shown to the user.
         truth: (N, C), for evaluation alone, if it is known beside the labels.
@@ -60,7 +60,7 @@ class Listing:
     images: Sequence[str]
     classes: tuple[str, ...]
     labels: SparseLabels
-    parts: Sequence[str] = ()
+    splits: Sequence[str] = ()
     boxes: Boxes | None = None
     notes: tuple[str, ...] = ()
     truth: SparseLabels | None = None
@@ -69,19 +69,19 @@ class Listing:
     def __len__(self) -> int:
         return len(self.images)
 
-    def part_names(self) -> list[str]:
-        """Return the names of the parts, in the order of their first image."""
-        return list(dict.fromkeys(self.parts))
+    def split_names(self) -> list[str]:
+        """Return the names of the splits, in the order of their first image."""
+        return list(dict.fromkeys(self.splits))
 
-    def part_rows(self) -> list[NDArray[np.int64]]:
-        """Return the rows of every part, or all rows if there are no parts."""
-        if not self.parts:
+    def rows_by_split(self) -> list[NDArray[np.int64]]:
+        """Return the rows of every split, or all rows if there are no splits."""
+        if not self.splits:
             return [np.arange(len(self))]
-        parts = np.asarray(self.parts, dtype=object)
-        return [np.flatnonzero(parts == part) for part in self.part_names()]
+        splits = np.asarray(self.splits, dtype=object)
+        return [np.flatnonzero(splits == split) for split in self.split_names()]
 
-    def source(self, part: str | None = None) -> Source:
-        """Return the images of one part, or all of them, ready to be opened.
+    def source(self, split: str | None = None) -> Source:
+        """Return the images of one split, or all of them, ready to be opened.
 
         Where nothing is unknown and nothing else is said, the labels are the truth as well.
         """
@@ -96,13 +96,13 @@ class Listing:
             self.boxes.of if self.boxes else None,
             partial(_file, self.root, self.images),
         )
-        if part is None:
+        if split is None:
             return whole
-        rows = np.flatnonzero(np.asarray(self.parts, dtype=object) == part)
+        rows = np.flatnonzero(np.asarray(self.splits, dtype=object) == split)
         if not len(rows):
-            known = ", ".join(self.part_names()) or "no parts at all"
-            raise DataError(f"'{self.name}' has no part '{part}'; it has {known}.")
-        return whole.take(rows, f"{self.name}-{part}")
+            known = ", ".join(self.split_names()) or "no splits at all"
+            raise DataError(f"'{self.name}' has no split '{split}'; it has {known}.")
+        return whole.take(rows, f"{self.name}-{split}")
 
 
 def leaves_the_root(name: str) -> bool:
@@ -125,6 +125,6 @@ def _file(root: Path, images: Sequence[str], row: int) -> Path:
 
 
 def _open(root: Path, images: Sequence[str], row: int) -> Image:
-    from tacit.data.open_image import open_picture
+    from tacit.data.open_image import open_image
 
-    return open_picture(image_path(root, images[row]))
+    return open_image(image_path(root, images[row]))

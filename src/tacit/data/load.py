@@ -7,9 +7,9 @@ from typing import Any
 
 from tacit.data.formats import find_reader, read_listing, recognise
 from tacit.data.formats.table.read import read as read_table
-from tacit.data.knowledge.options import BESIDE, Beside, Whole, add_side
+from tacit.data.knowledge.options import BESIDE, CompletedListing, SideOptions, add_side
 from tacit.data.listing import Absent, Listing
-from tacit.data.source import Parts, Source
+from tacit.data.source import OfficialSplits, Source
 from tacit.data.split_names import find_kind
 from tacit.errors import DataError
 from tacit.registry import check_options
@@ -21,7 +21,7 @@ def load(
     images: str | Path | None = None,
     absent: Absent | None = None,
     format: str | None = None,
-    part: str | None = None,
+    split: str | None = None,
     groups: str | Path | None = None,
     taxonomy: str | Path | None = None,
     catalogue: str | Path | None = None,
@@ -29,15 +29,15 @@ def load(
     merge_duplicates: bool = False,
     **options: Any,
 ) -> Source:
-    """Read pictures and labels.
+    """Read images and labels.
 
     Args:
-        labels: A file or folder in any format of `tacit datasets --formats`, or a table of pandas,
-            polars or Arrow.
-        images: The folder of the pictures; looked for beside the file if None.
+        labels: A file or folder in any format of `tacit datasets`, or a table of pandas, polars
+            or Arrow.
+        images: The folder of the images; looked for beside the file if None.
         absent: What it means that a class is not mentioned: "unknown" or "negative".
         format: The format's name, or a place such as ``file.py:reader``; found out if None.
-        part: Only this part, such as "train".
+        split: Only this split, such as "train".
         groups: Column that says which product, video or place an image belongs to, or another
             table of file names and groups.
         taxonomy: File of classes that imply others, and of exclusive ones.
@@ -54,36 +54,36 @@ def load(
         listing = _read(Path(labels), {"images": folder, "absent": absent, **options}, format)
     else:
         listing = read_table(labels, images=folder, absent=absent, **options)
-    beside = Beside(groups, taxonomy, catalogue, at_most, merge_duplicates)
+    beside = SideOptions(groups, taxonomy, catalogue, at_most, merge_duplicates)
     where = (labels, options.get("image_column"), folder)
-    return Whole(*add_side(listing, beside, *where)).source(part)
+    return CompletedListing(*add_side(listing, beside, *where)).source(split)
 
 
-def read_parts(path: Path, options: dict[str, Any]) -> Parts:
-    """Read all parts of a data set for training."""
+def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
+    """Read all splits of a data set for training."""
     options = {**options}
     if options.get("images") is not None:
         options["images"] = Path(options["images"])
-    beside = Beside(**{name: options.pop(name) for name in BESIDE if name in options})
+    beside = SideOptions(**{name: options.pop(name) for name in BESIDE if name in options})
     read = _read(path, options, options.pop("format", None))
     where = (path, options.get("image_column"), options.get("images"))
-    whole = Whole(*add_side(read, beside, *where))
+    whole = CompletedListing(*add_side(read, beside, *where))
     listing = whole.listing
-    if not listing.parts:
-        return Parts(whole.source(None))
+    if not listing.splits:
+        return OfficialSplits(whole.source(None))
     named: dict[str, str] = {}
-    for part in listing.part_names():
-        kind = find_kind(part)
+    for split in listing.split_names():
+        kind = find_kind(split)
         if kind is None or kind in named:
             raise DataError(
-                f"'{listing.name}' has the parts {', '.join(listing.part_names())}; name them "
+                f"'{listing.name}' has the splits {', '.join(listing.split_names())}; name them "
                 f"train, validation and test, each once."
             )
-        named[kind] = part
+        named[kind] = split
     if "train" not in named:
-        raise DataError(f"'{listing.name}' has no part called train.")
-    sources = {kind: whole.source(part) for kind, part in named.items()}
-    return Parts(sources["train"], sources.get("validation"), sources.get("test"))
+        raise DataError(f"'{listing.name}' has no split called train.")
+    sources = {kind: whole.source(split) for kind, split in named.items()}
+    return OfficialSplits(sources["train"], sources.get("validation"), sources.get("test"))
 
 
 def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:

@@ -22,7 +22,7 @@ def draw_observed(
     the generator on. A row without positives stays unknown.
 
     Args:
-        truth: (N, C), see `full_labels`. Cells that are unknown there are never drawn.
+        truth: (N, C), see `label_all`. Cells that are unknown there are never drawn.
         positives: Known positives to keep per image; -1 keeps all.
         negatives: Known negatives to keep per image; -1 keeps all.
         seed: 1200 gives the labels of the published tables.
@@ -36,7 +36,7 @@ def draw_observed(
         for side, (state, keep) in enumerate(((1, positives), (-1, negatives))):
             cells = np.flatnonzero(states == state)
             generator.shuffle(cells)
-            # A copy, since a part would hold on to all classes of its row.
+            # A copy, since a split would hold on to all classes of its row.
             drawn = cells if keep == -1 else cells[:keep].copy()
             kept.append(drawn)
             lengths[row, side] = len(drawn)
@@ -46,13 +46,13 @@ def draw_observed(
     return SparseLabels.from_cells(rows, columns, drawn_states, truth.shape)
 
 
-def full_labels(present: Dense) -> SparseLabels:
-    """Say of every cell of an array whether it is present (1) or absent: everything else."""
+def label_all(present: Dense) -> SparseLabels:
+    """Turn an array into labels without unknown cells: 1 is present, everything else absent."""
     rows, columns = np.nonzero(np.asarray(present) == 1)
     return SparseLabels.from_cells(rows, columns, np.ones_like(rows), present.shape, rest=-1)
 
 
-def without_missed(truth: SparseLabels, observed: SparseLabels) -> SparseLabels:
+def drop_missed(truth: SparseLabels, observed: SparseLabels) -> SparseLabels:
     """Return the observed positives with every true negative; missed positives stay unknown.
 
     A true positive that is not observed is listed as unknown, and so is what the truth leaves open.
@@ -74,8 +74,8 @@ WAYS: dict[str, str] = {
     "uniform": "every present class with the same chance, as in the literature, cell for cell",
     "balanced": "the present class of which the smallest share is known so far",
     "frequent": "chance by how common the class is: people name what they know",
-    "area": "chance by the area of the class's boxes in the picture",
-    "salient": "always the class with the largest area in the picture",
+    "area": "chance by the area of the class's boxes in the image",
+    "salient": "always the class with the largest area in the image",
 }
 
 
@@ -89,7 +89,7 @@ def observe(
         way: How annotators choose, a name from `WAYS`.
         positives: Known positives to keep per image; -1 keeps all.
         negatives: Known negatives to keep per image, drawn uniformly; -1 keeps all.
-        seed: Of the draw; each part is drawn with a generator of its own.
+        seed: Of the draw; each split is drawn with a generator of its own.
     """
     if way not in WAYS:
         raise unknown_name("way of choosing labels", way, WAYS)
@@ -101,18 +101,20 @@ def observe(
             f"'{listing.name}' leaves {truth.count(0):,} cells unknown, so nothing can be drawn "
             f"from it as from the truth. If what is not mentioned is absent, say --absent negative."
         )
-    rows = listing.part_rows()
+    rows = listing.rows_by_split()
     drawn = []
     for number in range(len(rows)):
-        part = truth.take(rows[number])
-        labels = draw_observed(part, positives, negatives, seed)
+        split = truth.take(rows[number])
+        labels = draw_observed(split, positives, negatives, seed)
         if way != "uniform":
             generator = np.random.default_rng(seed)
             if way == "balanced":
-                chosen = _balanced(part, positives, generator)
+                chosen = _choose_balanced(split, positives, generator)
             else:
-                chosen = _best(part, _scores(way, listing, rows[number], generator), positives)
-            labels = _with_positives(labels, part, chosen)
+                chosen = _choose_best(
+                    split, _scores(way, listing, rows[number], generator), positives
+                )
+            labels = _replace_positives(labels, split, chosen)
         drawn.append(labels)
     return SparseLabels.stack(drawn).take(np.argsort(np.concatenate(rows), kind="stable"))
 
@@ -153,7 +155,7 @@ def _areas(boxes: Boxes, rows: NDArray[np.int64], truth: SparseLabels) -> Scores
     return areas
 
 
-def _best(truth: SparseLabels, scores: Scores, keep: int) -> Chosen:
+def _choose_best(truth: SparseLabels, scores: Scores, keep: int) -> Chosen:
     """Choose the cells with the largest scores among each row's positives."""
     chosen = [np.zeros(0, dtype=np.int64)]
     for first, last in pairwise(truth.starts):
@@ -163,7 +165,7 @@ def _best(truth: SparseLabels, scores: Scores, keep: int) -> Chosen:
     return np.concatenate(chosen)
 
 
-def _balanced(truth: SparseLabels, keep: int, generator: np.random.Generator) -> Chosen:
+def _choose_balanced(truth: SparseLabels, keep: int, generator: np.random.Generator) -> Chosen:
     """Choose, image by image in random order, the classes whose known share is least so far."""
     total = np.maximum(truth.per_class(1), 1)
     known = np.zeros(truth.classes)
@@ -180,7 +182,7 @@ def _balanced(truth: SparseLabels, keep: int, generator: np.random.Generator) ->
     return np.concatenate(chosen)
 
 
-def _with_positives(labels: SparseLabels, truth: SparseLabels, chosen: Chosen) -> SparseLabels:
+def _replace_positives(labels: SparseLabels, truth: SparseLabels, chosen: Chosen) -> SparseLabels:
     """Return labels with these cells of the truth as their positives."""
     kept = labels.states == -1
     rows = np.concatenate([labels.row_of_cells()[kept], truth.row_of_cells()[chosen]])

@@ -1,4 +1,4 @@
-"""Pixels: pictures that are scaled already."""
+"""Pixels: images that are scaled already."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Square pictures in rows of an array, of which a source shows some.
+    """Square images in rows of an array, of which a source shows some.
 
     Attributes:
         array: (M, S, S, 3) uint8, mapped from a file or in memory.
@@ -29,16 +29,16 @@ class Pixels:
 
     @property
     def size(self) -> int:
-        """The pictures' side."""
+        """The images' side."""
         return int(self.array.shape[1])
 
     def read(self, rows: NDArray[np.integer] | list[int]) -> NDArray[np.uint8]:
-        """Return some pictures, (n, S, S, 3)."""
+        """Return some images, (n, S, S, 3)."""
         array: NDArray[np.uint8] = np.asarray(self.array)  # without a copy
         return array[self.rows[rows]]
 
     def open(self, row: int) -> Image.Image:
-        """Return one picture."""
+        """Return one image."""
         from PIL import Image
 
         return Image.fromarray(self.read([row])[0])

@@ -1,6 +1,6 @@
 """A prepared data set: a folder that says everything about its images but the pixels.
 
-``manifest.parquet`` lists images, their parts and what is known about them; ``truth.parquet``,
+``manifest.parquet`` lists images, their splits and what is known about them; ``truth.parquet``,
 which no training reads, what is true; ``boxes.parquet`` where objects are, if known;
 ``classes.txt`` the classes in order; ``data.json`` where it all comes from, and a digest of each
 of these files, so that they are read together or not at all. Further draws of observed labels lie
@@ -36,7 +36,7 @@ CORNERS = ("left", "top", "right", "bottom")
 
 
 def write_prepared(folder: Path, listing: Listing, record: dict[str, Any]) -> dict[str, Any]:
-    """Write a listing; ``record`` says what a person wants to know about it later.
+    """Write a listing; ``record`` says what is worth knowing about it later.
 
     The record comes last, so that a folder with a record is whole.
 
@@ -95,7 +95,7 @@ def read_prepared(
 
     Args:
         folder: Where it is.
-        root: The folder of the pictures, if they were moved.
+        root: The folder of the images, if they were moved.
         observed: Name of other observed labels in its ``observed`` folder.
     """
     record = read_record(folder)
@@ -109,16 +109,16 @@ def read_prepared(
             known = [path.stem for path in (folder / OBSERVED).glob("*.parquet")]
             raise unknown_name("set of observed labels", observed, known)
         _compare_draw(manifest, record)
-    images, parts, labels = _read_table(manifest, len(classes))
+    images, splits, labels = _read_table(manifest, len(classes))
     truth = None
     if (folder / TRUTH).is_file():
         named, _, truth = _read_table(folder / TRUTH, len(classes))
         if named != images:
             raise DataError(f"{folder}: {TRUTH} and {manifest.name} list other images.")
-    pictures = root or Path(os.path.normpath(folder / str(record["root"])))
+    image_root = root or Path(os.path.normpath(folder / str(record["root"])))
     boxes = _read_boxes(folder / BOXES) if (folder / BOXES).is_file() else None
     name = str(record["name"])
-    listing = Listing(name, pictures, images, classes, labels, parts, boxes, truth=truth)
+    listing = Listing(name, image_root, images, classes, labels, splits, boxes, truth=truth)
     if "digests" not in record and observed is None and "fingerprint" in record:
         _compare_fingerprint(folder, listing, record)
     return listing
@@ -174,8 +174,8 @@ def _compare_draw(path: Path, record: dict[str, Any]) -> None:
 
 def _compare_fingerprint(folder: Path, listing: Listing, record: dict[str, Any]) -> None:
     """Compare what was read with the record of a set that has no digests, as earlier ones."""
-    # Parts without a name are read as no parts.
-    unnamed = replace(listing, parts=listing.parts or [""] * len(listing))
+    # Splits without a name are read as no splits.
+    unnamed = replace(listing, splits=listing.splits or [""] * len(listing))
     if record["fingerprint"] not in (fingerprint(listing), fingerprint(unnamed)):
         raise DataError(
             f"{folder} is not as it was prepared: {CLASSES}, {MANIFEST} or {TRUTH} is another one "
@@ -184,9 +184,9 @@ def _compare_fingerprint(folder: Path, listing: Listing, record: dict[str, Any])
 
 
 def fingerprint(listing: Listing) -> str:
-    """A short hash of images, classes, parts, labels and truth."""
+    """A short hash of images, classes, splits, labels and truth."""
     digest = hashlib.sha256()
-    for text in (*listing.classes, "", *listing.images, "", *listing.parts):
+    for text in (*listing.classes, "", *listing.images, "", *listing.splits):
         digest.update(text.encode() + b"\0")
     digest.update(listing.labels.to_bytes())
     if listing.truth is not None:
@@ -198,26 +198,26 @@ def _counts(listing: Listing) -> dict[str, Any]:
     counts: dict[str, Any] = {"images": len(listing), "classes": len(listing.classes)}
     counts["known positives"] = listing.labels.count(1)
     counts["known negatives"] = listing.labels.count(-1)
-    parts = np.asarray(listing.parts, dtype=object)
-    for part in listing.part_names():
-        rows = np.flatnonzero(parts == part)
-        counts[part] = {"images": len(rows)}
+    splits = np.asarray(listing.splits, dtype=object)
+    for split in listing.split_names():
+        rows = np.flatnonzero(splits == split)
+        counts[split] = {"images": len(rows)}
         if listing.truth is not None:
             positives = listing.truth.take(rows).per_image(1)
-            counts[part]["positives per image"] = round(float(positives.mean()), 2)
-            counts[part]["without a positive"] = int((positives == 0).sum())
+            counts[split]["positives per image"] = round(float(positives.mean()), 2)
+            counts[split]["without a positive"] = int((positives == 0).sum())
     return counts
 
 
 def _write_table(path: Path, listing: Listing, labels: SparseLabels) -> None:
     columns = {
         "image": pa.array(listing.images, pa.string()),
-        "part": pa.array(listing.parts or [""] * len(listing), pa.string()),
+        "part": pa.array(listing.splits or [""] * len(listing), pa.string()),
     }
     for name, state in (("positives", 1), ("negatives", -1), ("unknown", 0)):
         if state != labels.rest:
             columns[name] = _lists(labels, state)
-    # Absence is part of the file: the same lists mean other labels under another one.
+    # Absence is split of the file: the same lists mean other labels under another one.
     table = pa.table(columns).replace_schema_metadata({"tacit.rest": str(labels.rest)})
     write_atomically(path, lambda partial: parquet.write_table(table, partial, compression="zstd"))
 
@@ -249,7 +249,7 @@ def _read_table(path: Path, classes: int) -> tuple[list[str], list[str], SparseL
     try:
         table = parquet.read_table(path)
         rest: Absence = -1 if table.schema.metadata[b"tacit.rest"] == b"-1" else 0
-        images, parts = table["image"].to_pylist(), table["part"].to_pylist()
+        images, splits = table["image"].to_pylist(), table["part"].to_pylist()
         cells = []
         for name, state in (("positives", 1), ("negatives", -1), ("unknown", 0)):
             if name in table.column_names:
@@ -258,11 +258,11 @@ def _read_table(path: Path, classes: int) -> tuple[list[str], list[str], SparseL
                 columns = lists.flatten().to_numpy()
                 rows = np.repeat(np.arange(len(images)), counts)
                 cells.append((rows, columns, np.full(len(rows), state, dtype=np.int8)))
-        at, which, states = (np.concatenate(part) for part in zip(*cells, strict=True))
+        at, which, states = (np.concatenate(piece) for piece in zip(*cells, strict=True))
         if len(which) and not 0 <= int(which.min()) <= int(which.max()) < classes:
             raise ValueError(f"a class number is outside 0 to {classes - 1}")
         labels = SparseLabels.from_cells(at, which, states, (len(images), classes), rest)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"{path} cannot be read as a manifest: {first}") from error
-    return images, [] if not any(parts) else parts, labels
+    return images, [] if not any(splits) else splits, labels

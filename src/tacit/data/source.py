@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.data.knowledge.rules import Side
+from tacit.data.knowledge.rules import SideInformation
 from tacit.errors import DataError
 from tacit.labels import Dense, SparseLabels, fingerprint
 
@@ -67,7 +67,7 @@ class Source:
         boxes: Callable[[int], tuple[Box, ...]] | None = None,
         files: Callable[[int], Path] | None = None,
         pixels: Pixels | None = None,
-        side: Side | None = None,
+        side: SideInformation | None = None,
     ) -> None:
         self.name, self.classes, self.images = name, tuple(classes), images
         self.open, self.boxes, self.files, self.pixels = open, boxes, files, pixels
@@ -118,17 +118,17 @@ class Source:
 
     def with_labels(self, labels: SparseLabels | Dense) -> Source:
         """Return the same images with other labels."""
-        return self._but(labels=labels)
+        return self._replace(labels=labels)
 
     def with_pixels(self, pixels: Pixels) -> Source:
         """Return the same images, opened from pixels that are scaled already."""
-        return self._but(open=pixels.open, pixels=pixels)
+        return self._replace(open=pixels.open, pixels=pixels)
 
-    def with_side(self, side: Side) -> Source:
+    def with_side(self, side: SideInformation) -> Source:
         """Return the same images with side information."""
-        return self._but(side=side)
+        return self._replace(side=side)
 
-    def _but(self, **changes: Any) -> Source:
+    def _replace(self, **changes: Any) -> Source:
         same = (
             *("name", "classes", "images", "labels", "open", "truth"),
             *("boxes", "files", "pixels", "side"),
@@ -146,7 +146,7 @@ class Source:
         return fingerprint(self.classes, self.images, self.labels)
 
     def describe(self) -> dict[str, int | float | str]:
-        """Counts a person wants to see before training."""
+        """Counts that a user should see before training."""
         positives = self.labels.per_image(1)
         described: dict[str, int | float | str] = {
             "name": self.name,
@@ -179,14 +179,14 @@ class Splits:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The parts that a data set comes in; what is missing is set aside from the first."""
+class OfficialSplits:
+    """The splits that a data set comes in; what is missing is set aside from the first."""
 
     train: Source
     validation: Source | None = None
     test: Source | None = None
 
-    def map(self, change: Callable[[Source], Source]) -> Parts:
-        """Return every part changed."""
-        changed = {name: change(part) for name, part in vars(self).items() if part is not None}
-        return Parts(**changed)
+    def map(self, change: Callable[[Source], Source]) -> OfficialSplits:
+        """Return every split changed."""
+        changed = {name: change(split) for name, split in vars(self).items() if split is not None}
+        return OfficialSplits(**changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-PARTS = frozenset(
+SPLITS = frozenset(
     ("train", "training", "trn", "trainval", "validation", "valid", "val", "dev")
     + ("test", "testing", "tst", "eval")
 )
@@ -13,20 +13,20 @@ PARTS = frozenset(
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
 
 
-def is_part(name: str) -> bool:
-    """Whether a file or folder is called as a part is."""
-    return name.lower() in PARTS
+def is_split_name(name: str) -> bool:
+    """Whether a file or folder is called as a split is."""
+    return name.lower() in SPLITS
 
 
-def part_in(stem: str, *before: str) -> str:
-    """Return the part in a file's name such as "instances_train2017"."""
+def find_split_name(stem: str, *before: str) -> str:
+    """Return the split in a file's name such as "instances_train2017"."""
     for prefix in before:
         stem = stem.removeprefix(prefix)
     without = _YEAR.sub("", stem)
-    return without if is_part(without) else stem
+    return without if is_split_name(without) else stem
 
 
-# What people call the parts of a data set, in lower case.
+# What people call the splits of a data set, in lower case.
 TRAIN = ("train", "training", "trn", "trainval")
 
 
@@ -36,7 +36,7 @@ VALIDATION = ("validation", "valid", "val", "dev")
 TEST = ("test", "testing", "tst", "eval")
 
 
-def find_kind(part: str) -> str | None:
+def find_kind(split: str) -> str | None:
     kinds = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-    found = [kind for kind, names in kinds.items() if part.strip().lower() in names]
+    found = [kind for kind, names in kinds.items() if split.strip().lower() in names]
     return found[0] if found else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tacit.config import DataConfig, LabelKind
 from tacit.data import SOURCES, check_data_name
-from tacit.data.source import Parts, Splits
+from tacit.data.source import OfficialSplits, Splits
 from tacit.errors import DataError
 from tacit.registry import check_options, find
 
@@ -55,62 +56,43 @@ def _split_groups(
     return np.flatnonzero(~aside), np.flatnonzero(aside)
 
 
-Kind = Literal["observed", "full", "true_negatives"]
-
-
 def load_splits(
-    name: str,
-    *,
-    options: dict[str, Any] | None = None,
-    positives: int | None = None,
-    negatives: int | None = None,
-    draw_seed: int = 1200,
-    split_seed: int = 1200,
-    validation: float = 0.2,
-    test: float = 0.1,
-    validation_labels: Literal["clean", "observed"] | None = None,
-    labels: Kind = "observed",
+    data: DataConfig,
+    labels: LabelKind | None = None,
     prepare: Callable[[Source], Source] | None = None,
 ) -> Splits:
     """Read a data set and prepare it as the literature does.
 
-    Observed labels are drawn on the whole official training part, then a share of it is set aside
-    for validation. The official test part stays the test part. Files of one's own keep the labels
+    Observed labels are drawn on the whole official training split, then a share of it is set aside
+    for validation. The official test split stays the test split. Files of one's own keep the labels
     they have, unless a draw is asked for and they are fully labelled.
 
     Args:
-        name: A name from `SOURCES`, or the path of labels in any known format.
-        options: Passed on to the reader.
-        positives: Known positives to keep per training image; -1 keeps all. Left out, one for a
-            data set from `SOURCES`, and all labels as they are for files.
-        negatives: Known negatives to keep per training image; -1 keeps all.
-        draw_seed: Seed of the draw.
-        split_seed: Seed of the split.
-        validation: Share of the training part to set aside, where there is no validation part.
-        test: Share of the training part to set aside, where there is no test part.
-        validation_labels: Whether validation images show their full or their observed labels;
-            left out, the full ones where they are known.
-        labels: What training sees. The last two are for bounds: all labels, or the known positives
-            with every true negative, so that only the missed positives stay unknown.
-        prepare: Called with each part as it was read, such as to scale its pictures once.
+        data: What to read and how to prepare it, with a description of every key.
+        labels: What training sees; left out, ``data.labels``, or the observed ones. "full" and
+            "true_negatives" are for bounds: all labels, or the known positives with every true
+            negative, so that only the missed positives stay unknown.
+        prepare: Called with each split as it was read, such as to scale its images once.
     """
-    parts = _read_parts(name, options or {})
+    name, positives, negatives = data.name, data.positives, data.negatives
+    labels = labels or data.labels or "observed"
+    splits = _read_official_splits(name, data.options)
     if prepare is not None:
-        parts = parts.map(prepare)
+        splits = splits.map(prepare)
     keep_as_they_are = name not in SOURCES and positives is None and negatives is None
     one, none = (1 if positives is None else positives), (0 if negatives is None else negatives)
-    keep = None if keep_as_they_are else (one, none, draw_seed)
-    train, held, tested = parts.train, parts.validation, parts.test
-    shown = _shown(train, labels, keep)
-    chosen = _chosen(train, validation_labels, keep)
+    keep = None if keep_as_they_are else (one, none, data.draw_seed)
+    train, held, tested = splits.train, splits.validation, splits.test
+    shown = _choose_training_labels(train, labels, keep)
+    chosen = _choose_validation_labels(train, data.validation_labels, keep)
     if tested is None:
-        kept, aside = _set_aside(train, test, split_seed, "a test")
+        kept, aside = _set_aside(train, data.test, data.split_seed, "a test")
         tested = train.take(aside, f"{train.name}-test")
         train, shown, chosen = train.take(kept), shown.take(kept), chosen.take(kept)
     if held is not None:
-        held = held.with_labels(_chosen(held, validation_labels, keep))
+        held = held.with_labels(_choose_validation_labels(held, data.validation_labels, keep))
         return Splits(train.with_labels(shown), held, tested)
-    kept, aside = _set_aside(train, validation, split_seed, "validation")
+    kept, aside = _set_aside(train, data.validation, data.split_seed, "validation")
     return Splits(
         train.with_labels(shown).take(kept, f"{train.name}-train"),
         train.with_labels(chosen).take(aside, f"{train.name}-validation"),
@@ -118,19 +100,19 @@ def load_splits(
     )
 
 
-def _read_parts(name: str, options: dict[str, Any]) -> Parts:
+def _read_official_splits(name: str, options: dict[str, Any]) -> OfficialSplits:
     check_data_name(name)
     if name in SOURCES:
         load = find("data set", name, SOURCES)
         check_options(f"data set '{name}'", options, load)
         train, test = load(**options)
-        return Parts(train, test=test)
-    from tacit.data.load import read_parts
+        return OfficialSplits(train, test=test)
+    from tacit.data.load import read_official_splits
 
-    return read_parts(Path(name), options)
+    return read_official_splits(Path(name), options)
 
 
-def _observed(source: Source, keep: tuple[int, int, int] | None) -> SparseLabels:
+def _draw_observed(source: Source, keep: tuple[int, int, int] | None) -> SparseLabels:
     from tacit.data.observe import draw_observed
 
     if keep is None:
@@ -143,21 +125,25 @@ def _observed(source: Source, keep: tuple[int, int, int] | None) -> SparseLabels
     return complete(drawn, source.side).labels
 
 
-def _shown(source: Source, kind: Kind, keep: tuple[int, int, int] | None) -> SparseLabels:
+def _choose_training_labels(
+    source: Source, kind: LabelKind, keep: tuple[int, int, int] | None
+) -> SparseLabels:
     """Return the labels that training sees."""
-    from tacit.data.observe import without_missed
+    from tacit.data.observe import drop_missed
 
-    observed = _observed(source, keep)
+    observed = _draw_observed(source, keep)
     if kind == "observed":
         return observed
     truth = source.require_truth("for a method that is a bound")
-    return truth if kind == "full" else without_missed(truth, observed)
+    return truth if kind == "full" else drop_missed(truth, observed)
 
 
-def _chosen(source: Source, kind: str | None, keep: tuple[int, int, int] | None) -> SparseLabels:
+def _choose_validation_labels(
+    source: Source, kind: str | None, keep: tuple[int, int, int] | None
+) -> SparseLabels:
     """Return the labels that choose the best epoch."""
     if kind == "observed" or (kind is None and source.truth is None):
-        return _observed(source, keep)
+        return _draw_observed(source, keep)
     return source.require_truth('to validate on (data.validation_labels = "clean")')
 
 

@@ -1,1 +1,1 @@
-"""Numbers that say how good predictions and repaired labels are."""
+"""Numbers that say how good predictions and suspects are."""

@@ -1,1 +1,1 @@
-"""Comparing methods on the same data, and showing the outcome to people."""
+"""Comparing methods on the same data, and a page that shows the outcome."""

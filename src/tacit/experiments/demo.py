@@ -1,4 +1,4 @@
-"""The demonstration: four trainings on generated pictures, one table, one page."""
+"""The demonstration: four trainings on generated images, one table, one page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from tacit.config import Config, resolve
 from tacit.experiments.demo_page import FLAGSHIP, Row, build_page
-from tacit.experiments.jobs import Planned, train_side_by_side
+from tacit.experiments.jobs import Job, train_side_by_side
 from tacit.files import write_text
 from tacit.report.page import write_page
 from tacit.runs.build import read_splits
-from tacit.runs.folder import Log
+from tacit.runs.folder import Run
 from tacit.training.report import Reporter
 from tacit.training.run import complete
 
@@ -61,7 +61,7 @@ def run_demo(
         seeds: Trainings of each variant.
         settings: Further settings for all of them.
         jobs: Trainings at a time.
-        reporter: Told about progress.
+        reporter: Receives the progress.
     """
     configs = plan(seeds, settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def run_demo(
     write_text(folder / MARKER, json.dumps({"variants": VARIANTS, "seeds": seeds}) + "\n")
     # The variants that take longest come last in the table and first here, so that no core idles.
     planned = {
-        (name if seeds == 1 else f"{name} · seed {seed}"): Planned(
+        (name if seeds == 1 else f"{name} · seed {seed}"): Job(
             config, _run_folder(folder, name, seed)
         )
         for (name, seed), config in reversed(configs.items())
@@ -92,10 +92,9 @@ def _run_folder(folder: Path, name: str, seed: int) -> Path:
 def _row(folder: Path, name: str, seeds: int) -> Row:
     maps, last, seconds = [], [], []
     for seed in range(seeds):
-        run = _run_folder(folder, name, seed)
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        log = Log(run / "metrics.jsonl").read()
-        maps.append(record["result"]["map"])
+        run = Run(_run_folder(folder, name, seed))
+        log = run.log.read()
+        maps.append(run.record["result"]["map"])
         last.append(log[-1]["identification"])
         seconds.append(sum(entry["seconds"] for entry in log))
     mean = statistics.fmean

@@ -1,4 +1,4 @@
-"""The page of the demonstration: its table, some pictures and four charts."""
+"""The page of the demonstration: its table, some images and four charts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tacit.data.source import Splits
 from tacit.experiments.gallery import collect_examples
 from tacit.report.charts import Line
 from tacit.report.page import Chart, Page, Table
-from tacit.runs.folder import Log
+from tacit.runs.folder import Run
 
 Records = list[dict[str, Any]]
 
@@ -23,26 +23,26 @@ GROUPS = {"given": "known", "missing": "missed", "absent": "negative"}
 def build_page(runs: Mapping[str, Path], rows: list[Row], config: Config, splits: Splits) -> Page:
     """Build the page from the rows of the table and one run folder of each variant."""
     seeds = len(rows[0].maps)
-    logs = {name: Log(run / "metrics.jsonl").read() for name, run in runs.items()}
-    train_part, by_name = splits.train, {row.method: row for row in rows}
-    described = train_part.describe()
+    logs = {name: Run(run).log.read() for name, run in runs.items()}
+    train_split, by_name = splits.train, {row.method: row for row in rows}
+    described = train_split.describe()
     flagship, plain = by_name[FLAGSHIP], by_name["assume negative"]
     without = by_name[f"{FLAGSHIP}, rejection off"]
-    present = train_part.require_truth("for the page").count(1)
+    present = train_split.require_truth("for the page").count(1)
     missing = present - int(described["known positives"])
     return Page(
         title="What is missing was there",
         lead=(
-            "Every training picture below came with one label, and one only. The other things in "
+            "Every training image below came with one label, and one only. The other things in "
             "it were there, but nobody wrote them down. Taking what is missing for absent teaches "
             f"a classifier mistakes; `tacit` trained {FLAGSHIP} on the same labels.\n\n"
-            f"It reached {flagship.map:.1f} mAP on pictures it had never seen, "
+            f"It reached {flagship.map:.1f} mAP on images it had never seen, "
             f"{flagship.map - plain.map:+.1f} against taking the missing for absent; with its "
             f"rejection of suspects switched off it reached {without.map:.1f}, so that this part "
             f"by itself is worth {flagship.map - without.map:+.1f} here."
         ),
         facts=(
-            ("training pictures", f"{described['images']:,}"),
+            ("training images", f"{described['images']:,}"),
             ("classes", f"{described['classes']}"),
             ("labels given", f"{described['known positives']:,}"),
             ("labels missing", f"{missing:,}"),
@@ -51,8 +51,8 @@ def build_page(runs: Mapping[str, Path], rows: list[Row], config: Config, splits
         table=Table(
             COLUMNS,
             tuple(table_cells(row) for row in rows),
-            "Mean average precision on the test pictures, in percent; the epoch was chosen on "
-            f"validation pictures with {splits.validation_labels} labels. Precision, recall "
+            "Mean average precision on the test images, in percent; the epoch was chosen on "
+            f"validation images with {splits.validation_labels} labels. Precision, recall "
             "and F1 tell how well the labels a method suspected in its last epoch were the "
             "missing ones. Seconds are training alone, on this machine.",
             emphasised_row=[row.method for row in rows].index(FLAGSHIP),
@@ -60,7 +60,7 @@ def build_page(runs: Mapping[str, Path], rows: list[Row], config: Config, splits
         examples=collect_examples(runs[FLAGSHIP], config, splits),
         charts=_charts(logs),
         notes=(
-            "The pictures are generated, and easier than photographs; what a method gains here "
+            "The images are generated, and easier than photographs; what a method gains here "
             "says little about what it gains there.",
             "The true labels were used to choose the epoch, to score, and to draw this page. No "
             "method saw them, but for `full labels`, which is the upper bound.",
@@ -74,7 +74,7 @@ def _charts(logs: Mapping[str, Records]) -> tuple[Chart, ...]:
     return (
         Chart(
             "Accuracy while training",
-            "Mean average precision on the validation pictures, in percent.",
+            "Mean average precision on the validation images, in percent.",
             "epoch",
             "mAP",
             tuple(_line(name, log, "validation_map") for name, log in logs.items()),
@@ -93,7 +93,7 @@ def _charts(logs: Mapping[str, Records]) -> tuple[Chart, ...]:
         ),
         Chart(
             "What becomes of the missing labels",
-            "The mean logit of labels that are missing from the training pictures: above zero the "
+            "The mean logit of labels that are missing from the training images: above zero the "
             "model believes in them, far below it has learned the mistake by heart.",
             "epoch",
             "logit",

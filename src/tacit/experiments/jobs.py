@@ -16,7 +16,7 @@ import torch
 from tacit.config import Config
 from tacit.devices import choose_device
 from tacit.errors import TacitError, TrainingError
-from tacit.runs.folder import Log
+from tacit.runs.folder import Run
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Reporter, Silent
 from tacit.training.run import train
@@ -25,14 +25,14 @@ POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Planned:
+class Job:
     """A training that is still to be done."""
 
     config: Config
     folder: Path
 
 
-def good_number_of_jobs(config: Config) -> int:
+def choose_job_count(config: Config) -> int:
     """Return how many trainings go well together.
 
     Small networks gain little from a second thread, but two of them fill two cores. An
@@ -44,7 +44,7 @@ def good_number_of_jobs(config: Config) -> int:
 
 
 def train_side_by_side(
-    planned: Mapping[str, Planned], jobs: int, reporter: Reporter | None = None
+    planned: Mapping[str, Job], jobs: int, reporter: Reporter | None = None
 ) -> None:
     """Train everything, at most ``jobs`` at a time.
 
@@ -83,8 +83,8 @@ def train_side_by_side(
             process.join()
 
 
-def _train(plan: Planned, title: str, threads: int) -> None:
-    """Be the process of one training."""
+def _train(plan: Job, title: str, threads: int) -> None:
+    """Run one training in a process of its own."""
     torch.set_num_threads(threads)
     try:
         train(plan.config, plan.folder, title=title)
@@ -97,7 +97,7 @@ def _train(plan: Planned, title: str, threads: int) -> None:
 
 def _tell(folder: Path, title: str, told: int, reporter: Reporter) -> int:
     """Report the epochs that the log has beyond those that were told."""
-    records = Log(folder / "metrics.jsonl").read()[told:]
+    records = Run(folder).log.read()[told:]
     for record in records:
         reporter.start_run(title)
         reporter.end_epoch(record)

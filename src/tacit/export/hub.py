@@ -73,9 +73,9 @@ tags: [multi-label, image-classification]
 
 # {name.split("/")[-1]}
 
-Tells which of {len(model["classes"])} classes are in a picture; any number of them may be.
+Tells which of {len(model["classes"])} classes are in an image; any number of them may be.
 
-- **Model:** `{model["name"]}` on `{model["trunk"]}`, pictures of {model["size"]} pixels
+- **Model:** `{model["name"]}` on `{model["trunk"]}`, images of {model["size"]} pixels
 - **Trunk's first weights:** {weights["source"]}; licence: {weights.get("licence", "none needed")}
 - **Classes:** {classes}
 

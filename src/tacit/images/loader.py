@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tacit.data.source import Source
 from tacit.errors import DataError
 from tacit.images.in_memory import DevicePixels, send
-from tacit.images.views import VIEWS, is_mirrored, scaled_fast, seeded
+from tacit.images.views import USUAL, VIEWS, Strength, is_mirrored, make_view, scale_fast, seeding
 from tacit.types import Batch
 
 Item = tuple[int, int]  # epoch, row
@@ -56,11 +56,11 @@ class ShuffledBatches(Sampler[list[Item]]):
             yield [(self.epoch, int(row)) for row in order[first : first + share]]
 
 
-def mirrored_places(seed: int, items: list[Item]) -> list[int]:
+def find_mirrored(seed: int, items: list[Item]) -> list[int]:
     """Return which of a batch's weak views are mirrored."""
     places = []
     for place, (epoch, row) in enumerate(items):
-        with seeded(seed, epoch, row, NUMBERS["weak"]):
+        with seeding(seed, epoch, row, NUMBERS["weak"]):
             if is_mirrored():
                 places.append(place)
     return places
@@ -70,27 +70,33 @@ class Views(Dataset[tuple[int, dict[str, Tensor]]]):
     """Some views of each image; stateless, since an item carries its epoch."""
 
     def __init__(
-        self, source: Source, views: Sequence[str], size: int, seed: int, fast: bool = False
+        self,
+        source: Source,
+        views: Sequence[str],
+        size: int,
+        seed: int,
+        fast: bool = False,
+        strength: Strength = USUAL,
     ) -> None:
         self.source, self.views, self.size, self.seed = source, tuple(views), size, seed
-        self.fast = fast
+        self.fast, self.strength = fast, strength
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitems__(self, items: list[Item]) -> Any:
-        """Make the views of a whole batch; at once, where pictures are scaled already."""
+        """Make the views of a whole batch; at once, where images are scaled already."""
         pixels = self.source.pixels
         if pixels is None or pixels.size != self.size or not {*self.views} <= SCALED:
             return [self[item] for item in items]
         rows = [row for _, row in items]
         views = {}
         for view in self.views:
-            pictures = pixels.read(rows)
+            images = pixels.read(rows)
             if view == "weak":
-                mirrored = mirrored_places(self.seed, items)
-                pictures[mirrored] = pictures[mirrored, :, ::-1]
-            views[view] = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+                mirrored = find_mirrored(self.seed, items)
+                images[mirrored] = images[mirrored, :, ::-1]
+            views[view] = torch.from_numpy(images).permute(0, 3, 1, 2)
         return rows, views
 
     def __getitem__(self, item: Any) -> tuple[int, dict[str, Tensor]]:
@@ -99,12 +105,12 @@ class Views(Dataset[tuple[int, dict[str, Tensor]]]):
         views = {}
         for view in self.views:
             if self.fast and view in SCALED:
-                views[view] = scaled_fast(image, self.size)
-                if view == "weak" and mirrored_places(self.seed, [item]):
+                views[view] = scale_fast(image, self.size)
+                if view == "weak" and find_mirrored(self.seed, [item]):
                     views[view] = views[view].flip(2)
                 continue
-            with seeded(self.seed, epoch, row, NUMBERS[view]):
-                views[view] = VIEWS[view](image, self.size)
+            with seeding(self.seed, epoch, row, NUMBERS[view]):
+                views[view] = make_view(view, image, self.size, self.strength)
         return row, views
 
 
@@ -138,14 +144,14 @@ class Collect:
 
 
 class DeviceBatches:
-    """Batches of pictures that are on a device already; index and labels are at the host.
+    """Batches of images that are on a device already; index and labels are at the host.
 
     Nothing here waits for the device, and little is left to do at the host.
 
     Args:
         source: The images.
-        pixels: Their pictures.
-        views: Views that need no more than scaled pictures.
+        pixels: Their images.
+        views: Views that need no more than scaled images.
         seed: Decides with epoch and row what is mirrored.
         order: Batches of epochs and rows, each time they are asked.
     """
@@ -168,11 +174,11 @@ class DeviceBatches:
             yield batch.pin_memory() if self.pixels.array.is_cuda else batch
 
     def _make(self, view: str, items: list[Item]) -> Tensor:
-        pictures = self.pixels.gather([row for _, row in items])
+        images = self.pixels.gather([row for _, row in items])
         if view == "weak":
-            mirrored = send(mirrored_places(self.seed, items), pictures.device)
-            pictures[mirrored] = pictures[mirrored].flip(2)
-        return pictures.permute(0, 3, 1, 2)
+            mirrored = send(find_mirrored(self.seed, items), images.device)
+            images[mirrored] = images[mirrored].flip(2)
+        return images.permute(0, 3, 1, 2)
 
 
 def _ignore_interrupts(worker: int) -> None:
@@ -181,14 +187,14 @@ def _ignore_interrupts(worker: int) -> None:
 
 
 def _on_device(source: Source, size: int, views: Sequence[str]) -> DevicePixels | None:
-    """Return the pictures, if batches can be made of them where they are."""
+    """Return the images, if batches can be made of them where they are."""
     pixels = source.pixels
     if isinstance(pixels, DevicePixels) and pixels.size == size and {*views} <= SCALED:
         return pixels
     return None
 
 
-def training_loader(
+def build_training_loader(
     source: Source,
     views: Sequence[str],
     size: int,
@@ -196,12 +202,13 @@ def training_loader(
     batches: ShuffledBatches,
     workers: int,
     fast: bool = False,
+    strength: Strength = USUAL,
 ) -> Iterable[Batch]:
     """Build the loader of a training set."""
     if (pixels := _on_device(source, size, views)) is not None:
         return DeviceBatches(source, pixels, views, seed, batches)
     return DataLoader(
-        Views(source, views, size, seed, fast),
+        Views(source, views, size, seed, fast, strength),
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=Collect(source),
@@ -212,7 +219,7 @@ def training_loader(
     )
 
 
-def evaluation_loader(
+def build_evaluation_loader(
     source: Source,
     size: int,
     batch: int,

@@ -9,10 +9,10 @@ from tacit.images.in_memory import send
 from tacit.types import Batch
 
 
-def logic_mix(batch: Batch, *numbers: int) -> Batch:
+def mix_logically(batch: Batch, *numbers: int) -> Batch:
     """Mix each image with another one of its batch; a class is there if it is in either.
 
-    "LogicMix". What is known to be in one picture is in the mixture; what is known to be absent
+    "LogicMix". What is known to be in one image is in the mixture; what is known to be absent
     from both is absent; everything else stays unknown. Weighted labels, as plain mixup has them,
     mean nothing where a label is unknown.
 

@@ -1,4 +1,4 @@
-"""Scaling all pictures of a source, once."""
+"""Scaling all images of a source, once."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from tacit.files import write_atomically
 PORTION = 256
 
 
-def scaled_portions(
+def scale_in_portions(
     source: Source, size: int, fast: bool = False
 ) -> Iterator[tuple[range, NDArray[np.uint8]]]:
-    """Yield rows and their pictures, (n, S, S, 3), until every picture was there.
+    """Yield rows and their images, (n, S, S, 3), until every image was there.
 
     Args:
-        source: The pictures, which may be scaled already.
-        size: Side of the scaled pictures.
+        source: The images, which may be scaled already.
+        size: Side of the scaled images.
         fast: Scale by torch, within one level of the exact pixels.
     """
 
     def scaled(row: int) -> NDArray[np.uint8]:
-        picture = source.open(row)
+        image = source.open(row)
         if not fast:
-            return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
-        from tacit.images.views import scaled_fast
+            return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+        from tacit.images.views import scale_fast
 
-        return scaled_fast(picture, size).permute(1, 2, 0).numpy()
+        return scale_fast(image, size).permute(1, 2, 0).numpy()
 
     ready = source.pixels if source.pixels is not None and source.pixels.size == size else None
     # Threads, because decoding and scaling let others run meanwhile. In portions, so that an
-    # unreadable picture or Ctrl-C ends it soon.
+    # unreadable image or Ctrl-C ends it soon.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(source), PORTION):
             rows = range(first, min(first + PORTION, len(source)))
@@ -60,20 +60,20 @@ VERSION = 2
 Progress = Callable[[int, int], None]
 
 
-def cached(source: Source, size: int, folder: Path, progress: Progress | None = None) -> Source:
+def open_cache(source: Source, size: int, folder: Path, progress: Progress | None = None) -> Source:
     """Return the same images, scaled once and for all.
 
-    The file is found again by the names, sizes and times of the picture files. Weak and plain views
-    have the same pixels as without it; the strong view changes a picture that is scaled already.
+    The file is found again by the names, sizes and times of the image files. Weak and plain views
+    have the same pixels as without it; the strong view changes an image that is scaled already.
 
     Args:
         source: Images that are files.
-        size: Side of the scaled pictures.
+        size: Side of the scaled images.
         folder: Where the file is kept.
-        progress: Told how many of how many are done, while the file is made.
+        progress: Called with how many of how many are done, while the file is made.
     """
     if source.files is None:
-        raise UsageError(f"The pictures of '{source.name}' are no files; leave data.cache out.")
+        raise UsageError(f"The images of '{source.name}' are no files; leave data.cache out.")
     mark = _mark(source, size)
     path = folder / f"{mark.hex()[:16]}-{size}.pixels"
     shape = (len(source), size, size, 3)
@@ -94,13 +94,13 @@ def _mark(source: Source, size: int) -> bytes:
         try:
             found = source.files(row).stat()
         except OSError as error:
-            raise DataError(f"There is no picture at {source.files(row)}.") from error
+            raise DataError(f"There is no image at {source.files(row)}.") from error
         digest.update(f"{name}\0{found.st_size} {found.st_mtime_ns}\0".encode())
     return digest.digest()
 
 
 def _check_mark(path: Path, size: int, mark: bytes) -> None:
-    """Refuse a file that is not whole, or of other pictures: it was renamed, cut or copied over."""
+    """Refuse a file that is not whole, or of other images: it was renamed, cut or copied over."""
     with path.open("rb") as file:
         file.seek(min(size, path.stat().st_size))
         found = file.read(len(mark) + 1)
@@ -115,7 +115,7 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UsageError(
-            f"The scaled pictures take {needed / 2**30:.1f} GiB, but {folder} has "
+            f"The scaled images take {needed / 2**30:.1f} GiB, but {folder} has "
             f"{free / 2**30:.1f} GiB left; choose another data.cache, or a smaller model.size."
         )
 
@@ -124,8 +124,8 @@ def _fill(
     source: Source, shape: tuple[int, ...], path: Path, mark: bytes, progress: Progress | None
 ) -> None:
     array = np.memmap(path, np.uint8, "w+", shape=shape)
-    for rows, pictures in scaled_portions(source, shape[1]):
-        array[rows.start : rows.stop] = pictures
+    for rows, images in scale_in_portions(source, shape[1]):
+        array[rows.start : rows.stop] = images
         if progress is not None:
             progress(rows.stop, len(source))
     array.flush()

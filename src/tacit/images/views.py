@@ -1,6 +1,6 @@
 """Views: one image as a network gets to see it, 8-bit, (3, S, S).
 
-Random views draw from torch's own generator, seeded by `seeded` from (seed, epoch, image, view),
+Random views draw from torch's own generator, seeded by `seeding` from (seed, epoch, image, view),
 so that a view depends on nothing else: not on workers, not on processes, not on other images.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,14 +17,21 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-# Of a strong view, as in the literature: how many, and how large of 30.
-OPERATIONS, MAGNITUDE = 3, 5
 
+@dataclass(frozen=True)
+class Strength:
+    """Of a strong view: how many operations, and how large of 30; by default the literature's."""
+
+    operations: int = 3
+    magnitude: int = 5
+
+
+USUAL = Strength()
 View = Callable[[Image.Image, int], Tensor]
 
 
 @contextmanager
-def seeded(*numbers: int) -> Iterator[None]:
+def seeding(*numbers: int) -> Iterator[None]:
     """Give torch's generator a state derived from the numbers, and its old state back after."""
     generator = torch.default_generator
     state = generator.get_state()
@@ -40,7 +48,7 @@ def to_pixels(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def resized(image: Image.Image, size: int) -> Image.Image:
+def resize(image: Image.Image, size: int) -> Image.Image:
     """Scale to a square, ignoring the aspect ratio as the literature does."""
     return image.resize((size, size), Image.Resampling.BILINEAR)
 
@@ -52,29 +60,29 @@ def is_mirrored() -> bool:
 
 def plain(image: Image.Image, size: int) -> Tensor:
     """The view of evaluation: scaled and nothing else."""
-    return to_pixels(resized(image, size))
+    return to_pixels(resize(image, size))
 
 
 def weak(image: Image.Image, size: int) -> Tensor:
     """Scaled, and mirrored half of the time."""
-    scaled = resized(image, size)
+    scaled = resize(image, size)
     return to_pixels(ImageOps.mirror(scaled) if is_mirrored() else scaled)
 
 
-def strong(image: Image.Image, size: int) -> Tensor:
-    """RandAugment with 3 operations of magnitude 5 at the image's own size, then a weak view."""
-    return weak(_rand_augment()(image), size)
+def strong(image: Image.Image, size: int, strength: Strength = USUAL) -> Tensor:
+    """RandAugment at the image's own size, then a weak view."""
+    return weak(_rand_augment(strength)(image), size)
 
 
 @cache
-def _rand_augment() -> Any:
+def _rand_augment(strength: Strength) -> Any:
     # torchvision takes seconds to import, and only strong views need it.
     from torchvision.transforms.v2 import RandAugment
 
-    return RandAugment(num_ops=OPERATIONS, magnitude=MAGNITUDE)
+    return RandAugment(num_ops=strength.operations, magnitude=strength.magnitude)
 
 
-def scaled_fast(image: Image.Image, size: int) -> Tensor:
+def scale_fast(image: Image.Image, size: int) -> Tensor:
     """Return the plain view, scaled by torch: within one level of Pillow's, and faster."""
     from torchvision.transforms.v2.functional import resize
 
@@ -83,3 +91,8 @@ def scaled_fast(image: Image.Image, size: int) -> Tensor:
 
 
 VIEWS: dict[str, View] = {"plain": plain, "weak": weak, "strong": strong}
+
+
+def make_view(name: str, image: Image.Image, size: int, strength: Strength = USUAL) -> Tensor:
+    """Return one view of an image, by name."""
+    return strong(image, size, strength) if name == "strong" else VIEWS[name](image, size)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tacit.distributed import gather_rows
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.statistics import Queue, masked_mean
 from tacit.ranges import Epsilon, Weight
 from tacit.types import Batch, Clock, Judgement, Step
@@ -38,8 +38,8 @@ class PseudoLabelConsistency(Method):
     weight: Weight = 1.0
     epsilon: Epsilon = 0.0
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
-        logits = model(both_views(batch))
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
+        logits = model(join_views(batch))
         return self.consistent(batch, logits, self.pseudo_labels(batch, logits, self.threshold))
 
     def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
@@ -116,10 +116,10 @@ class LabelAwareConsistency(PseudoLabelConsistency):
         super().__post_init__()
         self.queue = Queue(self.queue_size, (2, self.model_options["embedding_dim"]))
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         # The first stage has no use for embeddings, but asking for them costs little, and a model
         # without them is refused at the first step instead of the first one of the second stage.
-        logits, embeddings = model.embed(both_views(batch))
+        logits, embeddings = model.embed(join_views(batch))
         self._check_length(embeddings.shape[-1])
         pseudo = self.pseudo_labels(batch, logits, self.threshold_at(clock))
         step = self.consistent(batch, logits, pseudo)
@@ -150,14 +150,14 @@ class LabelAwareConsistency(PseudoLabelConsistency):
         # More than the queue holds cannot be remembered, and so does not count either.
         pairs, classes = pairs[-self.queue.size :], classes[-self.queue.size :]
         # Old entries first, without those that the new ones are about to push out.
-        kept = self.queue.outlasting(len(pairs))
+        kept = self.queue.find_outlasting(len(pairs))
         all_pairs = torch.cat([self.queue.entries[kept].to(pairs.dtype), pairs])
         all_classes = torch.cat([self.queue.names[kept], classes])
         self.queue.push(pairs.detach(), classes)
         return contrastive(all_pairs, all_classes, self.temperature)
 
 
-def both_views(batch: Batch) -> Tensor:
+def join_views(batch: Batch) -> Tensor:
     """Return weak and strong view one after the other, so that one forward takes both.
 
     So it is in the paper: the two share their batch statistics.

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
-from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
-from tacit.modes import batch_statistics_only, evaluating
+from tacit.methods.parts.statistics import ExponentialAverage, mark_largest_of, masked_mean
+from tacit.modes import evaluating, using_batch_statistics
 from tacit.ranges import Epochs, Epsilon, Share, Weight
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
@@ -76,8 +76,8 @@ class Ignore(Method):
         cam_normalisation: How maps are scaled, see `tacit.methods.parts.cam.normalise`.
         cam_relu: Drop negative activation first.
         mask_fill: What hidden pixels become.
-        gap_mode: How the masked picture is read. ``update``: in training mode, remembered by batch
-            normalisation like any picture. ``train``: in training mode, not remembered.
+        gap_mode: How the masked image is read. ``update``: in training mode, remembered by batch
+            normalisation like any image. ``train``: in training mode, not remembered.
             ``evaluation``: weak and masked view once more, both as at inference.
         gap_decay: Decay of the gap's running average.
         average_decay: Decay of the classes' running average logits.
@@ -150,7 +150,7 @@ class Ignore(Method):
             self.expected = ExpectedPositives(None)
             self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits, cam = model.localise(batch["weak"])
         logits = full_precision(logits)
         strong = full_precision(model(batch["strong"])) if "strong" in self.views else logits
@@ -183,7 +183,7 @@ class Ignore(Method):
 
     @torch.no_grad()
     def _find_suspects(
-        self, model: Any, batch: Batch, logits: Tensor, cam: Tensor
+        self, model: ModelView, batch: Batch, logits: Tensor, cam: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         if self.gap_mode == "evaluation":
             with evaluating(model):
@@ -253,18 +253,18 @@ class Ignore(Method):
             missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
                 batch.positive.sum()
             )
-            suspects = suspects & largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
+            suspects = suspects & mark_largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
         return suspects
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
         if self.cap:
             self.expected.follow(predict())
 
-    def _read_masked(self, model: Any, images: Tensor) -> Tensor:
+    def _read_masked(self, model: ModelView, images: Tensor) -> Tensor:
         if self.gap_mode == "evaluation":
             with evaluating(model):
                 return full_precision(model(images))
         if self.gap_mode == "train":
-            with batch_statistics_only(model):
+            with using_batch_statistics(model):
                 return full_precision(model(images))
         return full_precision(model(images))

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from tacit.distributed import gather_rows, world_size
 from tacit.losses import assumed_negative, full_precision, negative_loss, positive_loss
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
-from tacit.methods.parts.statistics import largest
+from tacit.methods.parts.statistics import mark_largest
 from tacit.ranges import Epsilon, Share
 from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, Step
 
 
-def suspect_count(cells: int, rate: float, epoch: int, *, by_floats: bool = False) -> int:
+def count_suspects(cells: int, rate: float, epoch: int, *, by_floats: bool = False) -> int:
     """How many cells of a batch to suspect: a share that grows by ``rate`` with every epoch.
 
     Counted exactly. The released code subtracts the rate from 1 again and again in floating
@@ -50,9 +50,9 @@ class LargeLossRejection(Method):
     count_by_floats: bool = False
     epsilon: Epsilon = 0.0
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
-        labels = self.corrected(batch)
+        labels = self.correct(batch)
         loss = assumed_negative(logits, labels, self.epsilon)
         large = self.find_large(loss.detach(), labels, clock)
         self.remember(batch, loss.detach(), large)
@@ -64,7 +64,7 @@ class LargeLossRejection(Method):
 
     def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
         logits = full_precision(model(batch["weak"]))
-        labels = self.corrected(batch)
+        labels = self.correct(batch)
         # The order of the losses is that of probabilities; what was corrected is past doubt.
         score = logits.sigmoid().masked_fill(labels == 1, 1)
         loss = negative_loss(logits, self.epsilon)
@@ -74,15 +74,15 @@ class LargeLossRejection(Method):
     def find_large(self, loss: Tensor, labels: Tensor, clock: Clock) -> Tensor:
         """Mark the unknown cells whose losses are the largest."""
         count = self.count(labels.numel() * world_size(), clock)
-        return largest(loss.masked_fill(labels != 0, 0.0), count)
+        return mark_largest(loss.masked_fill(labels != 0, 0.0), count)
 
     def count(self, cells: int, clock: Clock) -> int:
         """How many cells of a batch to suspect."""
         if clock == AFTER_TRAINING:  # nobody says how far the share has grown
             return 0
-        return suspect_count(cells, self.rate, clock.epoch, by_floats=self.count_by_floats)
+        return count_suspects(cells, self.rate, clock.epoch, by_floats=self.count_by_floats)
 
-    def corrected(self, batch: Batch) -> Tensor:
+    def correct(self, batch: Batch) -> Tensor:
         """Return the labels with the corrections made so far."""
         return batch.labels
 
@@ -142,9 +142,9 @@ class PermanentCorrection(LargeLossCorrection):
     def count(self, cells: int, clock: Clock) -> int:
         if self.schedule == "growing":
             return super().count(cells, clock)
-        return suspect_count(cells, self.rate, 2) if clock.epoch >= 2 else 0
+        return count_suspects(cells, self.rate, 2) if clock.epoch >= 2 else 0
 
-    def corrected(self, batch: Batch) -> Tensor:
+    def correct(self, batch: Batch) -> Tensor:
         return batch.labels.masked_fill(
             self.flipped.read_if_there(batch.index, False) & batch.unknown, 1
         )

@@ -9,9 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from tacit.config import LabelKind
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, entropy, full_precision, smoothed
-from tacit.methods.base import Labels, Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.statistics import masked_mean
 from tacit.ranges import Epsilon, Share, SmallWeight
 from tacit.types import Annotations, Batch, Clock, Step
@@ -44,7 +45,7 @@ class AssumeNegative(Method):
         """Return the price of every cell; the loss is their mean."""
         return assumed_negative(logits, labels, self.epsilon)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(batch[self.views[0]])
         loss = self.cells(logits, batch.labels).mean()
         return Step({"bce": loss}, evidence={"logit": full_precision(logits.detach())})
@@ -56,7 +57,7 @@ class FullLabels(AssumeNegative):
     An upper bound and not a method for incomplete labels: it refuses unknown cells.
     """
 
-    labels: ClassVar[Labels] = "full"
+    labels: ClassVar[LabelKind] = "full"
 
     def setup(self, annotations: Annotations) -> None:
         unknown, (images, classes) = annotations.known.count(0), annotations.shape
@@ -92,7 +93,7 @@ class SmoothedFullLabels(SmoothedAssumeNegative):
     usual. An upper bound.
     """
 
-    labels: ClassVar[Labels] = "full"
+    labels: ClassVar[LabelKind] = "full"
     setup = FullLabels.setup
 
 
@@ -141,7 +142,7 @@ class IgnoreUnknown(AssumeNegative):
     def cells(self, logits: Tensor, labels: Tensor) -> Tensor:
         return assumed_negative(logits, labels, self.epsilon).masked_fill(labels == 0, 0.0)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(batch[self.views[0]])
         loss = self.cells(logits, batch.labels)
         mean = loss.mean() if self.average_over == "all" else masked_mean(loss, ~batch.unknown)
@@ -155,7 +156,7 @@ class IgnoreMissed(IgnoreUnknown):
     code lost all of them to a wrong comparison, which is not repeated here.
     """
 
-    labels: ClassVar[Labels] = "true_negatives"
+    labels: ClassVar[LabelKind] = "true_negatives"
     _remedy: ClassVar[str] = 'data.labels = "true_negatives" where the truth is at hand'
 
 

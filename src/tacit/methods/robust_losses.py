@@ -17,7 +17,7 @@ from tacit.losses import (
     hill,
     negative_loss,
 )
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.ranges import Count, Epochs, Epsilon, Focus, Share
 from tacit.types import Batch, Clock, Judgement, Step
 
@@ -51,7 +51,7 @@ class Asymmetric(Method):
     scale: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     epsilon: Annotated[float, Field(ge=1e-12, le=0.1)] = 1e-8
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = asymmetric(
             logits,
@@ -62,7 +62,7 @@ class Asymmetric(Method):
             epsilon=self.epsilon,
             detach_focus=self.detach_focus,
         )
-        term = self.scale * reduced(loss, self.reduction)
+        term = self.scale * reduce_cells(loss, self.reduction)
         return Step({"asymmetric": term}, evidence={"logit": logits.detach()})
 
 
@@ -85,12 +85,12 @@ class Hill(Method):
     focus: Focus = 2.0
     reduction: Reduction = "mean"
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = torch.where(batch.unknown, hill(logits, self.peak), negative_loss(logits))
         positive = discounted(logits - self.margin, batch.positive, self.focus)
         loss = torch.where(batch.positive, positive, loss)
-        term = reduced(loss, self.reduction)
+        term = reduce_cells(loss, self.reduction)
         return Step({"hill": term}, evidence={"logit": logits.detach()})
 
 
@@ -115,12 +115,12 @@ class SelfPacedCorrection(Method):
     focus: Focus = 2.0
     reduction: Reduction = "mean"
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         suspects = self.find_believed(batch, logits.detach().sigmoid(), clock)
         corrected = batch.positive | suspects
         shifted = torch.where(batch.positive, logits - self.margin, logits)
-        term = reduced(discounted(shifted, corrected, self.focus), self.reduction)
+        term = reduce_cells(discounted(shifted, corrected, self.focus), self.reduction)
         return Step({"self_paced": term}, suspects, {"logit": logits.detach()})
 
     def assess(self, model: Any, batch: Batch, clock: Clock) -> Judgement:
@@ -169,7 +169,7 @@ class GeneralisedRobust(Method):
     initial_epochs: Epochs = 0
     epsilon: Epsilon = 1e-7
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         known = assumed_negative(logits, batch.labels, self.epsilon)
         loss = torch.where(batch.unknown, self.unknown_loss(logits, clock), known)
@@ -208,7 +208,7 @@ class GeneralisedRobust(Method):
         return torch.sigmoid(slope * probability + offset), weight
 
 
-def reduced(loss: Tensor, reduction: str) -> Tensor:
+def reduce_cells(loss: Tensor, reduction: str) -> Tensor:
     """Reduce cells to one number."""
     return loss.mean() if reduction == "mean" else loss.sum()
 

@@ -20,7 +20,7 @@ from tacit.losses import (
     full_precision,
     negative_loss,
 )
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
@@ -48,12 +48,12 @@ Scores = Annotated[
 TRUST = 0.9
 
 
-def teacher_table(scores: Scores, keep: str, annotations: Annotations) -> LabelTable:
+def read_teacher_table(scores: Scores, keep: str, annotations: Annotations) -> LabelTable:
     """Return the teacher's scores as a table, or say that there are none."""
     if scores is None:
         raise UsageError(
             "This method needs the scores of an image-text teacher; make their file with "
-            "`tacit teach DATA --out FILE` and name it with --set method.scores=FILE."
+            "`tacit teacher-scores DATA --out FILE` and name it with --set method.scores=FILE."
         )
     if isinstance(scores, str | Path):
         values = read_scores(Path(scores), annotations)
@@ -96,14 +96,16 @@ class TeacherPseudoLabels(Method):
     epsilon: Epsilon = 0.0
 
     def setup(self, annotations: Annotations) -> None:
-        self.teacher = teacher_table(self.scores, self.keep, annotations)
+        self.teacher = read_teacher_table(self.scores, self.keep, annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         shares = self.teacher.read(batch.index)
         active = clock.epoch > self.warmup_epochs
         suspects = self.find_suspects(batch, shares, clock)
-        free = batch.unknown & lowest(shares, int(self.negative_share * shares.shape[1])) & active
+        free = (
+            batch.unknown & mark_lowest(shares, int(self.negative_share * shares.shape[1])) & active
+        )
         undecided = batch.unknown & ~suspects & ~free
         known = assumed_negative(logits, batch.labels, self.epsilon)
         trusted = torch.full_like(logits, TRUST)
@@ -134,7 +136,7 @@ class TeacherRobust(GeneralisedRobust):
     Positive Multi-label Learning", ICCV 2025 ("AEVLP"). A few classes that the teacher is sure of
     become positive pseudo-labels, weighted by how little the robust loss trusts them; the least
     likely become negative ones; and images should show the expected number of classes. The teacher
-    looks at crops as well, see `tacit.teachers.patch_shares`. In the release the negative
+    looks at crops as well, see `tacit.teachers.compute_patch_shares`. In the release the negative
     pseudo-labels never reach their term; here they do, and ``negative_share=0`` switches them off.
 
     Args:
@@ -171,14 +173,14 @@ class TeacherRobust(GeneralisedRobust):
         self.expected = ExpectedPositives(self.expected_positives)
 
     def setup(self, annotations: Annotations) -> None:
-        self.teacher = teacher_table(self.scores, self.keep, annotations)
+        self.teacher = read_teacher_table(self.scores, self.keep, annotations)
         self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         scores = self.teacher.read(batch.index)
         suspects = self.find_suspects(batch, scores, clock)
-        absent = lowest(scores, int(self.negative_share * scores.shape[1]))
+        absent = mark_lowest(scores, int(self.negative_share * scores.shape[1]))
         absent = batch.unknown & absent & ~suspects
         _, weight = self.chance_and_weight(logits.detach().sigmoid(), clock)
         believed = 1 - weight.clamp(self.least_trust, self.most_trust)
@@ -204,7 +206,7 @@ class TeacherRobust(GeneralisedRobust):
 
     def find_suspects(self, batch: Batch, scores: Tensor, clock: Clock) -> Tensor:
         """Mark the unknown cells that get a positive pseudo-label."""
-        highest = lowest(-scores, min(self.most, scores.shape[1]))
+        highest = mark_lowest(-scores, min(self.most, scores.shape[1]))
         return batch.unknown & highest & (scores > self.threshold)
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
@@ -228,7 +230,7 @@ def judge_by_teacher(
     return Judgement(score, suspects, {"logit": logits, "share": scores})
 
 
-def lowest(scores: Tensor, count: int) -> Tensor:
+def mark_lowest(scores: Tensor, count: int) -> Tensor:
     """Mark the ``count`` lowest scores of each image."""
     marked = torch.zeros_like(scores, dtype=torch.bool)
     return marked.scatter(1, scores.argsort(dim=1, stable=True)[:, :count], True)

@@ -47,9 +47,9 @@ def model_class(name: str) -> type[Model]:
 
 def model_options(name: str) -> dict[str, Any]:
     """Return the options of a model with their defaults, as ``model.options`` takes them."""
-    from tacit.models.options import own_options
+    from tacit.models.options import read_own_options
 
-    return own_options(model_class(name))
+    return read_own_options(model_class(name))
 
 
 def build_model(

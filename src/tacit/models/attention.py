@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tacit.errors import UsageError
-from tacit.models.base import widened
+from tacit.losses import full_precision
+
+# Names in the files of earlier versions, which are still read.
+OLD_NAMES = {"inward": "in_proj", "outward": "out_proj"}
 
 
 class Attention(nn.Module):
@@ -23,31 +27,31 @@ class Attention(nn.Module):
         if width % heads:
             raise UsageError(f"A width of {width} cannot be split among {heads} heads evenly.")
         self.heads, self.dropout = heads, dropout
-        self.inward = nn.Linear(width, 3 * width)  # queries, keys and values, one below the other
-        self.outward = nn.Linear(width, width)
-        nn.init.xavier_uniform_(self.inward.weight)
-        nn.init.zeros_(self.inward.bias)
-        nn.init.zeros_(self.outward.bias)
+        self.in_proj = nn.Linear(width, 3 * width)  # queries, keys and values, one below the other
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj.weight)
+        nn.init.zeros_(self.in_proj.bias)
+        nn.init.zeros_(self.out_proj.bias)
 
     def forward(
         self, queries: Tensor, keys: Tensor, values: Tensor, weights: Tensor | None = None
     ) -> Tensor:
         """Mix values by weights, (B, heads, Q, K); left out, they are those of queries and keys."""
-        asked, offered, carried = self._project(queries, keys, values)
+        q, k, v = self._project(queries, keys, values)
         if weights is None:
-            asked = asked.expand(len(carried), -1, -1, -1)
+            q = q.expand(len(v), -1, -1, -1)
             share = self.dropout if self.training else 0.0
-            mixed = F.scaled_dot_product_attention(asked, offered, carried, dropout_p=share)
+            mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=share)
         else:
-            mixed = weights.to(carried.dtype) @ carried
-        outputs: Tensor = self.outward(mixed.transpose(1, 2).flatten(2))
+            mixed = weights.to(v.dtype) @ v
+        outputs: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return outputs
 
     def weigh(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Return the weights, without dropout: (B, heads, Q, K), where each row sums to 1."""
-        asked, offered = self._project(queries, keys)
-        scores = asked @ offered.transpose(2, 3) / math.sqrt(asked.shape[3])
-        return widened(scores).softmax(3)
+        q, k = self._project(queries, keys)
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
+        return full_precision(scores).softmax(3)
 
     def trace(self, weights: Tensor, values: Tensor, readers: Tensor) -> Tensor:
         """Divide what readers find in the output among the places it came from.
@@ -60,22 +64,29 @@ class Attention(nn.Module):
         Returns:
             (B, Q, R, K). Summed over K it is the product of readers and output, but for the bias.
         """
-        (carried,) = self._project(None, None, values)
-        through = split(readers @ self.outward.weight, self.heads)
-        found = torch.einsum("bhke,qrhe->bqrhk", widened(carried), widened(through))
-        return torch.einsum("bqrhk,bhqk->bqrk", found, widened(weights))
+        (v,) = self._project(None, None, values)
+        through = split_heads(readers @ self.out_proj.weight, self.heads)
+        found = torch.einsum("bhke,qrhe->bqrhk", full_precision(v), full_precision(through))
+        return torch.einsum("bqrhk,bhqk->bqrk", found, full_precision(weights))
 
     def _project(self, *inputs: Tensor | None) -> list[Tensor]:
         """Split among heads what comes of queries, keys and values, in this order."""
-        parts = zip(inputs, self.inward.weight.chunk(3), self.inward.bias.chunk(3), strict=False)
+        parts = zip(inputs, self.in_proj.weight.chunk(3), self.in_proj.bias.chunk(3), strict=False)
         return [
-            split(F.linear(given, weight, bias), self.heads).transpose(1, 2)
+            split_heads(F.linear(given, weight, bias), self.heads).transpose(1, 2)
             for given, weight, bias in parts
             if given is not None
         ]
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        for old, new in OLD_NAMES.items():
+            for kind in ("weight", "bias"):
+                if f"{prefix}{old}.{kind}" in state_dict:
+                    state_dict[f"{prefix}{new}.{kind}"] = state_dict.pop(f"{prefix}{old}.{kind}")
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
-def split(values: Tensor, heads: int) -> Tensor:
+
+def split_heads(values: Tensor, heads: int) -> Tensor:
     """Divide the channels, (..., D), among heads, (..., heads, D / heads)."""
     return values.view(*values.shape[:-1], heads, -1)
 
@@ -138,8 +149,8 @@ class GroupedLinear(nn.Module):
         # Full precision: half-precision logits tie and shift thresholds.
         with torch.autocast(vectors.device.type, enabled=False):
             products = torch.einsum("bqd,qrd->bqr", vectors.to(self.weight.dtype), self.weight)
-            return self.of_classes(products) + self.bias
+            return self.pick_classes(products) + self.bias
 
-    def of_classes(self, values: Tensor) -> Tensor:
+    def pick_classes(self, values: Tensor) -> Tensor:
         """Pick what belongs to classes, (B, C, ...), from (B, groups, slots, ...)."""
         return values[:, self.group, self.slot]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tacit.errors import UsageError
+from tacit.losses import full_precision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -18,10 +19,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a model is for: the classes it tells, and the pictures it is shown."""
+    """What a model is for: the classes it tells, and the images it is shown."""
 
     classes: tuple[str, ...]
-    size: int  # side of the pictures in pixels
+    size: int  # side of the images in pixels
     mean: tuple[float, ...] = IMAGENET_MEAN  # colour the trunk expects, from 0 to 1
     std: tuple[float, ...] = IMAGENET_STD
 
@@ -86,7 +87,7 @@ class Model(nn.Module):
                 "This model has no embeddings; set model.embedding_dim, for example to 128."
             )
         logits, seen = self.describe_from(features)
-        return logits, F.normalize(widened(self.projection(seen)), dim=-1)
+        return logits, F.normalize(full_precision(self.projection(seen)), dim=-1)
 
     def describe_from(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits, (B, C), and what each class sees of an image, (B, C, D)."""
@@ -107,8 +108,3 @@ class Model(nn.Module):
             self.projection = nn.Sequential(
                 nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, length)
             )
-
-
-def widened(values: Tensor) -> Tensor:
-    """Give numbers at least single precision."""
-    return values if values.dtype == torch.float64 else values.float()

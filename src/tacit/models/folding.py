@@ -22,21 +22,21 @@ TOLERANCE = 1e-4
 def fold(model: Model) -> Model:
     """Return a copy for inference that says the same, to rounding, in less time.
 
-    Which convolution stands before which normalisation is found out by showing the model a picture.
+    Which convolution stands before which normalisation is found out by showing the model an image.
     Where the copy would then say something else, it is returned as it was.
     """
     folded = copy.deepcopy(model).eval()
     generator = torch.Generator().manual_seed(0)
-    picture = torch.randn(1, 3, model.size, model.size, generator=generator).to(model.mean)
+    image = torch.randn(1, 3, model.size, model.size, generator=generator).to(model.mean)
     with torch.no_grad():
-        pairs, expected = _neighbours(folded, picture)
+        pairs, expected = _neighbours(folded, image)
         for convolution, normalisation in pairs:
             _join(folded, convolution, normalisation)
-        agrees = torch.allclose(folded(picture), expected, rtol=TOLERANCE, atol=TOLERANCE)
+        agrees = torch.allclose(folded(image), expected, rtol=TOLERANCE, atol=TOLERANCE)
     return folded if agrees else copy.deepcopy(model).eval()
 
 
-def hasten(model: Model, device: torch.device, precision: str) -> Model:
+def prepare_for_inference(model: Model, device: torch.device, precision: str) -> Model:
     """Move a model that only predicts to a device, in the layout that is fastest there.
 
     With bf16, weights of the trunk's convolutions are rounded once instead of at every batch, to
@@ -51,7 +51,7 @@ def hasten(model: Model, device: torch.device, precision: str) -> Model:
     return model.requires_grad_(False)
 
 
-def _neighbours(model: nn.Module, picture: Tensor) -> tuple[list[tuple[str, str]], Tensor]:
+def _neighbours(model: nn.Module, image: Tensor) -> tuple[list[tuple[str, str]], Tensor]:
     """Name the normalisations that read what a convolution has just written, with the latter."""
     calls: dict[str, int] = {}
     pairs: list[tuple[str, str]] = []
@@ -72,7 +72,7 @@ def _neighbours(model: nn.Module, picture: Tensor) -> tuple[list[tuple[str, str]
             hooks.append(module.register_forward_hook(partial(sign, name)))
         elif type(module).__name__ in NORMALISATIONS and module.running_var is not None:
             hooks.append(module.register_forward_pre_hook(partial(look, name)))
-    output: Tensor = model(picture)
+    output: Tensor = model(image)
     for hook in hooks:
         hook.remove()
     # Where one of the two is used again elsewhere, the other would be missing there.

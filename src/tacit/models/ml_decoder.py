@@ -79,14 +79,14 @@ class MLDecoder(Model):
             readers = readers * norm.weight
             readers = readers - readers.mean(-1, keepdim=True)
         added = attention.trace(attention.weigh(stream, memory), memory, readers)
-        maps = self.head.of_classes(added)  # (B, C, hw)
+        maps = self.head.pick_classes(added)  # (B, C, hw)
         return logits, maps.view(*logits.shape, *features.shape[2:])
 
     def describe_from(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """A class sees its group's vector through its own weights: the summands of its logit."""
         memory, stream = self._prepare(features)
         vectors = self.decoder(stream, stream, memory, memory)
-        seen = self.head.of_classes(vectors[:, :, None] * self.head.weight)
+        seen = self.head.pick_classes(vectors[:, :, None] * self.head.weight)
         return self.head(vectors), seen
 
     def _prepare(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,20 +19,20 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 SHARED = ("boost", "embedding_dim")
 
 
-def defaults_of(cls: type) -> dict[str, Any]:
+def read_defaults(cls: type) -> dict[str, Any]:
     """Return what a model's constructor can be told by name, with the defaults."""
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def own_options(cls: type) -> dict[str, Any]:
+def read_own_options(cls: type) -> dict[str, Any]:
     """Return the defaults of what a recipe's ``model.options`` may say."""
-    return {key: value for key, value in defaults_of(cls).items() if key not in SHARED}
+    return {key: value for key, value in read_defaults(cls).items() if key not in SHARED}
 
 
 def check_options(name: str, cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse options that the model of this name does not have, or whose values make no sense."""
-    known = own_options(cls)
+    known = read_own_options(cls)
     hints = get_type_hints(vars(cls)["__init__"], include_extras=True)
     for key in options:
         if key not in known:
@@ -44,7 +44,7 @@ def check_options(name: str, cls: type, options: Mapping[str, Any]) -> dict[str,
 
 def share_options(name: str, cls: type, boost: float, embedding_dim: int) -> dict[str, Any]:
     """Return those of the shared options that a model has; others must not be asked for."""
-    known = defaults_of(cls)
+    known = read_defaults(cls)
     if "boost" not in known and boost != 1:
         raise UsageError(
             f"The model '{name}' has no class-activation map to boost; "

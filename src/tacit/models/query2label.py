@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tacit.losses import full_precision
 from tacit.models.attention import GroupedLinear, Layer
-from tacit.models.base import Model, Purpose, widened
+from tacit.models.base import Model, Purpose
 from tacit.models.options import Count, Perhaps, Share
 from tacit.models.positions import SinePositions
 
@@ -84,7 +85,7 @@ class Query2Label(Model):
     def localise_from(self, features: Tensor) -> tuple[Tensor, Tensor]:
         vectors, weights = self._decode(features, self.cam_layers)
         attention = torch.stack(weights).mean((0, 2))  # over layers and heads: (B, C, hw)
-        maps = attention * widened(features).flatten(2).mean(1, keepdim=True)
+        maps = attention * full_precision(features).flatten(2).mean(1, keepdim=True)
         logits = self.head(vectors)
         return logits, maps.view(*logits.shape, *features.shape[2:])
 

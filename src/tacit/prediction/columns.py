@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-NO_NUMBER = "The model's answer to this picture is no finite number."
+NO_NUMBER = "The model's answer to this image is no finite number."
 CLASSES = b"tacit.classes"  # where a table says which classes its scores are of, in their order
 
 

@@ -1,4 +1,4 @@
-"""Predictions for a few pictures, in memory: the short way."""
+"""Predictions for a few images, in memory: the short way."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from tacit.data.open_image import open_picture, to_rgb
-from tacit.devices import autocast, choose_device
+from tacit.data.open_image import open_image, to_rgb
+from tacit.devices import choose_device, predict_probabilities
 from tacit.images.views import plain
 from tacit.models.artefact import load_model
 from tacit.models.base import Model
-from tacit.models.folding import fold, hasten
+from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.worker import USUAL_THRESHOLD, read_thresholds
 
-Picture = str | Path | Image.Image | NDArray[np.uint8]
+AnyImage = str | Path | Image.Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Predictions:
 
     Attributes:
         classes: Class names, in the order of the columns.
-        scores: (N, C) probabilities, a row for each picture.
+        scores: (N, C) probabilities, a row for each image.
         thresholds: (C,) probability from which on a class is predicted.
     """
 
@@ -40,7 +40,7 @@ class Predictions:
 
     @property
     def labels(self) -> list[list[str]]:
-        """The predicted classes of each picture."""
+        """The predicted classes of each image."""
         return [
             [self.classes[number] for number in np.flatnonzero(row)]
             for row in self.scores >= self.thresholds
@@ -49,14 +49,14 @@ class Predictions:
 
 def predict(
     model: Model | str | Path,
-    images: Picture | Iterable[Picture],
+    images: AnyImage | Iterable[AnyImage],
     *,
     threshold: float | None = None,
     batch: int = 32,
     device: str = "auto",
     precision: str = "fp32",
 ) -> Predictions:
-    """Predict the classes of pictures. For many of them, `tacit predict` is the better way.
+    """Predict the classes of images. For many of them, `tacit predict` is the better way.
 
     Args:
         model: A folder that `save_model` or `tacit train` wrote, or a model.
@@ -76,31 +76,28 @@ def predict(
         loaded = load_model(folder)
         thresholds = read_thresholds(folder, loaded.classes, threshold)
         training, on = False, choose_device(device)
-        ready = hasten(fold(loaded), on, precision)
-    rows = _predict(ready.eval(), iter(_listed(images)), batch, on, precision)
+        ready = prepare_for_inference(fold(loaded), on, precision)
+    rows = _predict(ready.eval(), iter(_iterate(images)), batch, on, precision)
     ready.train(training)
     return Predictions(tuple(ready.classes), rows, thresholds)
 
 
-@torch.inference_mode()
 def _predict(
-    model: Any, images: Iterator[Picture], batch: int, device: torch.device, precision: str
+    model: Any, images: Iterator[AnyImage], batch: int, device: torch.device, precision: str
 ) -> NDArray[np.float32]:
     found = [np.zeros((0, len(model.classes)), dtype=np.float32)]
     while some := [plain(_open(image), model.size) for image in islice(images, batch)]:
-        with autocast(device, precision):
-            logits = model(model.normalise(torch.stack(some).to(device)))
-        found.append(logits.float().sigmoid().cpu().numpy())
+        found.append(predict_probabilities(model, torch.stack(some), device, precision).numpy())
     return np.concatenate(found)
 
 
-def _listed(images: Any) -> Iterable[Picture]:
-    """Return pictures one by one, also where there is only one."""
+def _iterate(images: Any) -> Iterable[AnyImage]:
+    """Return images one by one, also where there is only one."""
     single = isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 0) == 3
     return [images] if single else images
 
 
-def _open(image: Picture) -> Image.Image:
+def _open(image: AnyImage) -> Image.Image:
     if isinstance(image, str | Path):
-        return open_picture(Path(image))
+        return open_image(Path(image))
     return to_rgb(image if isinstance(image, Image.Image) else Image.fromarray(image))

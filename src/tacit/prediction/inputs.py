@@ -1,4 +1,4 @@
-"""Inputs: pictures, folders and tables of names, all turned into tables of names."""
+"""Inputs: images, folders and tables of names, all turned into tables of names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePath
 
-from tacit.data.formats.shared.folders import is_picture
+from tacit.data.formats.shared.folders import is_image
 from tacit.data.listing import image_path
 from tacit.errors import DataError
 from tacit.files import write_atomically
@@ -19,7 +19,7 @@ from tacit.prediction.name_tables import SUFFIXES, NameTable, open_names
 
 @dataclass(frozen=True)
 class Names:
-    """A table of names, and where the pictures are.
+    """A table of names, and where the images are.
 
     Attributes:
         path: The table.
@@ -39,12 +39,12 @@ class Names:
         """Open the table."""
         return open_names(Path(self.path), self.column)
 
-    def picture(self, name: str) -> Path:
-        """Return where a picture is, or refuse a name that leads out of the folder."""
+    def image(self, name: str) -> Path:
+        """Return where an image is, or refuse a name that leads out of the folder."""
         if self.listed:
             return Path(self.root, name)
         if not name.strip():
-            raise DataError("This row names no picture.")
+            raise DataError("This row names no image.")
         if PurePath(name).is_absolute() and PurePath(name).is_relative_to(self.root):
             name = PurePath(name).relative_to(self.root).as_posix()
         return image_path(Path(self.root), name)
@@ -53,28 +53,28 @@ class Names:
 def find_names(
     inputs: Iterable[str], folder: Path, images: Path | None, column: str | None
 ) -> list[Names]:
-    """Turn whatever a person gives into tables of names, in the order given.
+    """Turn the inputs into tables of names, in the order given.
 
     Args:
-        inputs: Pictures; folders of pictures or of tables; tables; patterns such as ``*.parquet``.
-        folder: Where the names of pictures that are in no table are written.
+        inputs: Images; folders of images or of tables; tables; patterns such as ``*.parquet``.
+        folder: Where the names of images that are in no table are written.
         images: The folder that names in tables are relative to; beside the table if None.
         column: The column of file names; found by its name if None.
     """
     found: list[Names] = []
-    paths = (path for name in inputs for path in _expanded(name))
+    paths = (path for name in inputs for path in _expand(name))
     for is_table, group in groupby(paths, lambda path: path.suffix.lower() in SUFFIXES):
         if not is_table:
-            found.append(_list_pictures(group, folder / f"_names-{len(found)}.jsonl"))
+            found.append(_list_images(group, folder / f"_names-{len(found)}.jsonl"))
             continue
         for path in group:
             root = (images or path.parent).absolute()
             name = open_names(path, column).column
-            found.append(Names(str(path.absolute()), str(root), name, stamp=stamp_of(path)))
+            found.append(Names(str(path.absolute()), str(root), name, stamp=read_stamp(path)))
     return found
 
 
-def stamp_of(path: Path) -> str:
+def read_stamp(path: Path) -> str:
     """Return what changes with a file, or nothing if there is none."""
     try:
         found = path.stat()
@@ -83,22 +83,22 @@ def stamp_of(path: Path) -> str:
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
-def _expanded(name: str) -> Iterator[Path]:
-    """Return what a person means by one input: tables, and single pictures."""
+def _expand(name: str) -> Iterator[Path]:
+    """Return what one input stands for: tables, and single images."""
     path = Path(name)
     if not path.exists():
         matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []
         if not matches:
             raise DataError(f"There is nothing at {name}.")
         for match in matches:
-            yield from _expanded(match)
+            yield from _expand(match)
     elif not path.is_dir():
         yield path
     else:
         empty = True
-        for picture in pictures_in(path):
+        for image in find_images(path):
             empty = False
-            yield picture
+            yield image
         if empty:
             yield from _tables_in(path)
 
@@ -107,26 +107,26 @@ def _tables_in(folder: Path) -> list[Path]:
     inside = (path for path in folder.iterdir() if not path.name.startswith(("_", ".")))
     tables = sorted(path for path in inside if path.suffix.lower() in SUFFIXES)
     if not tables:
-        raise DataError(f"{folder} holds no pictures, and no tables ({', '.join(SUFFIXES)}).")
+        raise DataError(f"{folder} holds no images, and no tables ({', '.join(SUFFIXES)}).")
     return tables
 
 
-def pictures_in(folder: Path) -> Iterator[Path]:
-    """Find all pictures in a folder and in the folders inside, each folder by name."""
+def find_images(folder: Path) -> Iterator[Path]:
+    """Find all images in a folder and in the folders inside, each folder by name."""
     for here, inside, names in os.walk(folder, onerror=_refuse):
         inside[:] = sorted(name for name in inside if not name.startswith("."))
-        yield from (Path(here, name) for name in sorted(names) if is_picture(name))
+        yield from (Path(here, name) for name in sorted(names) if is_image(name))
 
 
 def _refuse(error: OSError) -> None:
     raise DataError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
 
-def _list_pictures(pictures: Iterable[Path], path: Path) -> Names:
+def _list_images(images: Iterable[Path], path: Path) -> Names:
     def write(partial: Path) -> None:
         with partial.open("w", encoding="utf-8") as file:
-            for picture in pictures:
-                file.write(json.dumps({"image": picture.as_posix()}) + "\n")
+            for image in images:
+                file.write(json.dumps({"image": image.as_posix()}) + "\n")
 
     write_atomically(path, write)
     return Names(str(path.absolute()), str(Path.cwd()), "image", listed=True)

@@ -23,7 +23,7 @@ SUFFIXES = (*TEXT, ".parquet")
 DELIMITERS = ",;\t|"
 AT_ONCE = 1024
 
-Place = tuple[int, int]  # where some rows begin, and how many they are
+RowRange = tuple[int, int]  # where some rows begin, and how many they are
 
 
 class NameTable(Protocol):
@@ -31,10 +31,10 @@ class NameTable(Protocol):
 
     column: str
 
-    def cut(self, rows: int) -> Iterator[Place]:
+    def cut(self, rows: int) -> Iterator[RowRange]:
         """Cut the table into places of so many rows, the last of which may have fewer."""
 
-    def read(self, place: Place) -> list[str]:
+    def read(self, place: RowRange) -> list[str]:
         """Return the names in a place; quickest if places are asked for in their order."""
 
 
@@ -82,12 +82,12 @@ class ParquetNames:
         self.names: Iterator[str] = iter(())
         self.position = self.total
 
-    def cut(self, rows: int) -> Iterator[Place]:
+    def cut(self, rows: int) -> Iterator[RowRange]:
         """Cut the table into places of so many rows."""
         for first in range(0, self.total, rows):
             yield first, min(rows, self.total - first)
 
-    def read(self, place: Place) -> list[str]:
+    def read(self, place: RowRange) -> list[str]:
         """Return the names in a place."""
         first, rows = place
         group = max(group for group, begin in enumerate(self.begins) if begin <= first)
@@ -152,7 +152,7 @@ class _TextNames(ABC):
         """Return where the first row begins."""
         return 0
 
-    def cut(self, rows: int) -> Iterator[Place]:
+    def cut(self, rows: int) -> Iterator[RowRange]:
         """Cut the table into places of so many rows, by reading it once."""
         lines = _Lines(self.path, self._first())
         begin, count = lines.next, 0
@@ -164,7 +164,7 @@ class _TextNames(ABC):
         if count:
             yield begin, count
 
-    def read(self, place: Place) -> list[str]:
+    def read(self, place: RowRange) -> list[str]:
         """Return the names in a place."""
         begin, rows = place
         return list(islice(self._names(_Lines(self.path, begin)), rows))

@@ -16,7 +16,7 @@ from typing import Any
 
 from tacit.errors import DataError, UsageError
 from tacit.files import write_text
-from tacit.prediction.inputs import Names, stamp_of
+from tacit.prediction.inputs import Names, read_stamp
 
 PLAN = "_plan.json"
 FORMATS = ("parquet", "csv", "jsonl")
@@ -99,7 +99,7 @@ class Plan:
         """Return the files of all shards, in their order."""
         return (self.part(shard) for shard in self.shards)
 
-    def unfinished(self, process: int = 0, processes: int = 1) -> list[Shard]:
+    def list_unfinished(self, process: int = 0, processes: int = 1) -> list[Shard]:
         """Return the shards of one of so many processes that have no file yet."""
         own = self.shards[process::processes]
         return [shard for shard in own if not self.part(shard).exists()]
@@ -151,7 +151,7 @@ def read_plan(folder: Path) -> Plan | None:
 def check_same(plan: Plan, fingerprint: str) -> None:
     """Refuse to go on with a prediction of something else."""
     tables = (table for table in plan.tables if not table.listed)
-    changed = any(stamp_of(Path(table.path)) != table.stamp for table in tables)
+    changed = any(read_stamp(Path(table.path)) != table.stamp for table in tables)
     if changed or plan.fingerprint != fingerprint:
         raise UsageError(
             f"{plan.folder} holds a prediction that was begun with another model, other inputs or "

@@ -1,4 +1,4 @@
-"""The worker under Ray Data: tasks read pictures, actors hold models, tables stream back.
+"""The worker under Ray Data: tasks read images, actors hold models, tables stream back.
 
 Ray holds the tasks back when the models are behind, so that memory stays bounded.
 """
@@ -20,7 +20,7 @@ from tacit.devices import choose_device
 from tacit.errors import TacitError, UsageError
 from tacit.models.artefact import read_config
 from tacit.prediction.plan import Plan, Settings, Shard
-from tacit.prediction.reading import Pictures, requests
+from tacit.prediction.reading import Images, list_requests
 from tacit.prediction.worker import Predictor
 
 Row = dict[str, Any]
@@ -46,7 +46,7 @@ def predict_by_ray(
     Args:
         plan: What the shards belong to.
         shards: What is to be predicted.
-        workers: Tasks that read pictures at the same time; 0 for as many as Ray has room for.
+        workers: Tasks that read images at the same time; 0 for as many as Ray has room for.
         actors: Models that predict at the same time.
         device: Where each of them does.
     """
@@ -78,9 +78,9 @@ def _stream(
     ray.data.DataContext.get_current().enable_progress_bars = False
 
     def read(row: Row) -> Iterator[Row]:
-        pictures = Pictures(size, plan.settings.reading)
-        for request in requests(plan, [plan.shards[row["shard"]]]):
-            yield {"portion": pickle.dumps(pictures[request])}
+        images = Images(size, plan.settings.reading)
+        for request in list_requests(plan, [plan.shards[row["shard"]]]):
+            yield {"portion": pickle.dumps(images[request])}
 
     numbers = [{"shard": shard.number} for shard in shards]
     found: Iterator[Row] = (

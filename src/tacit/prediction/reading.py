@@ -1,4 +1,4 @@
-"""Reading pictures in portions: those that go through the model together, whatever runs it."""
+"""Reading images in portions: those that go through the model together, whatever runs it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tacit.data.open_image import open_picture
+from tacit.data.open_image import open_image
 from tacit.errors import DataError
-from tacit.images.views import plain, scaled_fast
+from tacit.images.views import plain, scale_fast
 from tacit.prediction.inputs import Names
 from tacit.prediction.name_tables import NameTable
 from tacit.prediction.plan import Plan, Shard
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Portion:
-    """Pictures that go through the model together.
+    """Images that go through the model together.
 
     Attributes:
         shard: The shard they belong to.
@@ -40,7 +40,7 @@ class Portion:
         last: No others of this shard follow.
         images: Their names.
         errors: What is wrong with each; None where nothing is.
-        pixels: (B, 3, S, S) uint8; black where a picture cannot be read.
+        pixels: (B, 3, S, S) uint8; black where an image cannot be read.
     """
 
     shard: int
@@ -55,7 +55,7 @@ class Portion:
         return replace(self, pixels=self.pixels.pin_memory())
 
 
-def requests(plan: Plan, shards: Iterable[Shard]) -> Iterator[Request]:
+def list_requests(plan: Plan, shards: Iterable[Shard]) -> Iterator[Request]:
     """Name the portions of shards, in their order; one shard's names are held at a time."""
     opened: tuple[int, NameTable] | None = None
     size = plan.settings.batch
@@ -74,33 +74,33 @@ def requests(plan: Plan, shards: Iterable[Shard]) -> Iterator[Request]:
             yield Request(shard.number, number, table, names[first : first + size], last)
 
 
-class Pictures(Dataset[Portion]):
+class Images(Dataset[Portion]):
     """Turns requests into portions; the same request gives the same pixels anywhere."""
 
     def __init__(self, size: int, reading: str) -> None:
-        self.size, self.view = size, scaled_fast if reading == "fast" else plain
+        self.size, self.view = size, scale_fast if reading == "fast" else plain
 
     def __getitem__(self, request: Request) -> Portion:
         pixels = torch.zeros(len(request.names), 3, self.size, self.size, dtype=torch.uint8)
         errors: list[str | None] = [None] * len(request.names)
         for row, name in enumerate(request.names):
             try:
-                pixels[row] = self.view(open_picture(request.table.picture(name)), self.size)
+                pixels[row] = self.view(open_image(request.table.image(name)), self.size)
             except DataError as error:
                 errors[row] = str(error)
             except Exception as error:  # decoders meet whatever bytes there are with any of them
-                errors[row] = f"The picture {name} cannot be read: {type(error).__name__}: {error}"
+                errors[row] = f"The image {name} cannot be read: {type(error).__name__}: {error}"
         return Portion(request.shard, request.number, request.last, request.names, errors, pixels)
 
 
-def portions(plan: Plan, shards: list[Shard], size: int, workers: int) -> Iterable[Portion]:
+def read_portions(plan: Plan, shards: list[Shard], size: int, workers: int) -> Iterable[Portion]:
     """Read the portions of shards ahead of the model, in so many processes."""
     count = sum(-(-shard.rows // plan.settings.batch) for shard in shards)
     workers = min(workers, count - 1)
     loader: Any = DataLoader(
-        Pictures(size, plan.settings.reading),
+        Images(size, plan.settings.reading),
         batch_size=None,
-        sampler=requests(plan, shards),
+        sampler=list_requests(plan, shards),
         num_workers=workers,
         collate_fn=_as_it_is,
         worker_init_fn=_begin,

@@ -35,11 +35,11 @@ SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": 
 PAUSE = 0.1
 
 Watch = Callable[[int, int], None]
-"""Told how many of how many images this process has predicted."""
+"""Called with how many of how many images this process has predicted."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Output:
     """Where predictions go: a file, and the folder of its parts; or a folder of parts alone."""
 
     file: Path | None
@@ -50,7 +50,7 @@ class Place:
         if self.file is not None and self.file.exists():
             raise UsageError(f"{self.file} is there already; remove it, or choose another --out.")
         others = self.folder.exists() and any(self.folder.iterdir())
-        if others and not (self.folder / PLAN).exists() and not _only_begun(self.folder):
+        if others and not (self.folder / PLAN).exists() and not _is_only_begun(self.folder):
             raise UsageError(f"{self.folder} holds something else; choose another --out.")
 
     def is_finished(self) -> bool:
@@ -65,7 +65,7 @@ class Work:
     Attributes:
         engine: torch or ray.
         device: auto, cpu, cuda, cuda:0 or mps.
-        workers: Processes that read pictures; for Ray the number of tasks that do.
+        workers: Processes that read images; for Ray the number of tasks that do.
         actors: Models that predict at the same time, for Ray.
     """
 
@@ -79,27 +79,27 @@ class Work:
         check_counts({"workers": (self.workers, 0), "actors": (self.actors, 1)})
 
 
-def _only_begun(folder: Path) -> bool:
-    """Whether somebody was stopped here while writing the plan."""
+def _is_only_begun(folder: Path) -> bool:
+    """Whether the folder holds nothing but a plan that was being written."""
     return all(path.name.startswith(("_names-", ".")) for path in folder.iterdir())
 
 
-def find_place(out: Path, format: str | None) -> tuple[Place, str]:
+def choose_output(out: Path, format: str | None) -> tuple[Output, str]:
     """Return where to write, and in which format."""
     if out.is_dir() or not out.suffix:
-        return Place(None, out), format or "parquet"
+        return Output(None, out), format or "parquet"
     known = SUFFIXES.get(out.suffix.lower())
     if format is None and known is None:
         raise UsageError(
             f"The suffix of {out} says no format; use {', '.join(SUFFIXES)}, or give --format. "
             f"A name without a suffix makes a folder with a file for each shard."
         )
-    return Place(out, out.with_name(f"{out.name}.parts")), format or known or "parquet"
+    return Output(out, out.with_name(f"{out.name}.parts")), format or known or "parquet"
 
 
 def predict_to(
     inputs: Sequence[str],
-    place: Place,
+    place: Output,
     settings: Settings,
     work: Work,
     *,
@@ -109,7 +109,7 @@ def predict_to(
 ) -> Tally | None:
     """Predict whatever has no prediction yet; the first process returns what was counted."""
     process, processes = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE"))
-    first, watch = process == 0, watch or _unwatched
+    first, watch = process == 0, watch or _watch_nothing
     _check(settings, work, processes)
     more = {"images": None if images is None else str(images.absolute()), "column": column}
     mark = fingerprint(settings, list(inputs), more)
@@ -127,7 +127,7 @@ def predict_to(
     if plan is None:
         return None
     check_same(plan, mark)
-    unfinished = plan.unfinished(process, max(processes, 1))
+    unfinished = plan.list_unfinished(process, max(processes, 1))
     if not first and place.is_finished():  # the parts are missing because they are needed no more
         return None
     if unfinished:
@@ -175,7 +175,7 @@ def _folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _await_plan(place: Place) -> Plan | None:
+def _await_plan(place: Output) -> Plan | None:
     while not place.is_finished():
         plan = read_plan(place.folder)
         if plan is not None:
@@ -204,14 +204,14 @@ def _engine(plan: Plan, shards: list[Shard], work: Work) -> Any:
 
         return predict_by_ray(plan, shards, work.workers, work.actors, work.device)
     from tacit.devices import choose_device
-    from tacit.prediction.reading import portions
+    from tacit.prediction.reading import read_portions
     from tacit.prediction.worker import Predictor, predict_shards
 
     predictor = Predictor(plan.settings, choose_device(work.device))
-    return predict_shards(portions(plan, shards, predictor.size, work.workers), predictor)
+    return predict_shards(read_portions(plan, shards, predictor.size, work.workers), predictor)
 
 
-def _finish(plan: Plan, place: Place) -> Tally:
+def _finish(plan: Plan, place: Output) -> Tally:
     while not all(part.exists() for part in plan.parts()):
         time.sleep(PAUSE)
     tally = count(plan.parts(), plan.settings.format)
@@ -221,5 +221,5 @@ def _finish(plan: Plan, place: Place) -> Tally:
     return tally
 
 
-def _unwatched(done: int, total: int) -> None:
+def _watch_nothing(done: int, total: int) -> None:
     pass

@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tacit.devices import autocast
+from tacit.devices import predict_probabilities
 from tacit.errors import DataError, unknown_name
 from tacit.models.artefact import load_model, read_config
-from tacit.models.folding import fold, hasten
+from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.columns import Columns
 from tacit.prediction.plan import Plan, Settings, Shard
-from tacit.prediction.reading import Pictures, Portion, requests
+from tacit.prediction.reading import Images, Portion, list_requests
 
 USUAL_THRESHOLD = 0.5
 
@@ -35,19 +35,15 @@ class Predictor:
         if device.type == "cpu" and settings.threads:
             torch.set_num_threads(settings.threads)
         model = load_model(Path(settings.model))
-        self.model: Any = hasten(fold(model), device, settings.precision)
+        self.model: Any = prepare_for_inference(fold(model), device, settings.precision)
         self.size: int = model.size
         thresholds = read_thresholds(Path(settings.model), model.classes, settings.threshold)
         self.columns = Columns(model.classes, thresholds, settings.scores, settings.half)
 
-    @torch.inference_mode()
     def probabilities(self, pixels: Tensor) -> NDArray[np.float32]:
-        """Return the probability of every class for every picture, (B, C)."""
-        images = self.model.normalise(pixels.to(self.device, non_blocking=True))
-        with autocast(self.device, self.precision):
-            logits = self.model(images.contiguous(memory_format=torch.channels_last))
-        found: NDArray[np.float32] = logits.float().sigmoid().cpu().numpy()
-        return found
+        """Return the probability of every class for every image, (B, C)."""
+        found = predict_probabilities(self.model, pixels, self.device, self.precision)
+        return found.numpy()
 
     def table(self, portion: Portion) -> pa.Table:
         """Return the predictions for a portion, a row for each image."""
@@ -57,8 +53,8 @@ class Predictor:
 
 def predict_shard(plan: Plan, shard: Shard, predictor: Predictor) -> pa.Table:
     """Return the predictions for a shard."""
-    pictures = Pictures(predictor.size, plan.settings.reading)
-    read = (pictures[request] for request in requests(plan, [shard]))
+    images = Images(predictor.size, plan.settings.reading)
+    read = (images[request] for request in list_requests(plan, [shard]))
     return next(predict_shards(read, predictor))[1]
 
 

@@ -1,4 +1,4 @@
-"""Examples on a page: a picture, where the method looked, and what became of each label."""
+"""Examples on a page: an image, where the method looked, and what became of each label."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from html import escape
 
 from tacit.report.images import (
     Heat,
-    Picture,
-    check_picture,
+    RGBImage,
+    check_image,
     embed,
     enlarge,
     overlay_heat,
-    ramp_gradient,
+    write_ramp_gradient,
 )
 from tacit.report.markup import set_section, set_text
 
 
 @dataclass(frozen=True)
 class Example:
-    """One picture, where the method looked, and what became of its labels."""
+    """One image, where the method looked, and what became of its labels."""
 
-    image: Picture
-    masked: Picture | None
+    image: RGBImage
+    masked: RGBImage | None
     heat: Heat | None
     heat_class: str
     known: tuple[str, ...]  # the labels that were given
@@ -32,9 +32,9 @@ class Example:
     caption: str
 
     def __post_init__(self) -> None:
-        check_picture(self.image, "image")
+        check_image(self.image, "image")
         if self.masked is not None:
-            check_picture(self.masked, "masked image")
+            check_image(self.masked, "masked image")
         if self.heat is not None and (self.heat.ndim != 2 or not self.heat.size):
             raise ValueError(f"The heat must have shape (h, w), not {self.heat.shape}.")
 
@@ -50,7 +50,7 @@ class _Mark:
 
 
 _MARKS = (
-    _Mark("known", "given", "came with the picture", "M3.5 8.5l3 3l6-7"),
+    _Mark("known", "given", "came with the image", "M3.5 8.5l3 3l6-7"),
     _Mark("found", "found", "missing, found by the method", "M8 3.5v9M3.5 8h9"),
     _Mark("missed", "not found", "missing, and still hidden", "M8 4a4 4 0 1 0 .01 0"),
     _Mark("wrong", "wrong", "suspected, but not there", "M4 4l8 8M12 4l-8 8"),
@@ -70,7 +70,7 @@ def draw_examples(examples: tuple[Example, ...]) -> str:
         for mark in _MARKS
     )
     heat = (
-        f'<li><span class="ramp" style="background: {ramp_gradient()}"></span>'
+        f'<li><span class="ramp" style="background: {write_ramp_gradient()}"></span>'
         "evidence, from little to much</li>"
         if any(example.heat is not None for example in examples)
         else ""
@@ -78,7 +78,7 @@ def draw_examples(examples: tuple[Example, ...]) -> str:
     articles = "".join(_example(example) for example in examples)
     return set_section(
         "examples",
-        "In pictures",
+        "In images",
         f'<ul class="key">{key}{heat}</ul>\n<div class="gallery">\n{articles}</div>\n'
         f'<svg class="symbols" width="0" height="0" aria-hidden="true">{symbols}</svg>\n',
     )
@@ -91,12 +91,12 @@ def _symbol(mark: _Mark) -> str:
 def _example(example: Example) -> str:
     there = ", ".join((*example.known, *example.found, *example.missed)) or "no known class"
     name = example.heat_class
-    figures = [_figure(example.image, f"A picture that shows {there}.", "the picture")]
+    figures = [_figure(example.image, f"An image that shows {there}.", "the image")]
     if example.heat is not None:
         figures.append(
             _figure(
                 overlay_heat(example.image, example.heat),
-                f"The same picture; bright parts speak for {name}.",
+                f"The same image; bright parts speak for {name}.",
                 f"evidence for <bdi>{escape(name)}</bdi>",
             )
         )
@@ -104,7 +104,7 @@ def _example(example: Example) -> str:
         figures.append(
             _figure(
                 example.masked,
-                f"The same picture with all but the evidence for {name} hidden.",
+                f"The same image with all but the evidence for {name} hidden.",
                 "all else hidden",
             )
         )
@@ -117,13 +117,13 @@ def _example(example: Example) -> str:
     chips = f'<ul class="chips">{chips}</ul>' if chips else ""
     caption = f"<p>{set_text(example.caption)}</p>" if example.caption else ""
     return (
-        f'<article>\n<div class="pictures">{"".join(figures)}</div>\n{chips}\n{caption}</article>\n'
+        f'<article>\n<div class="images">{"".join(figures)}</div>\n{chips}\n{caption}</article>\n'
     )
 
 
-def _figure(picture: Picture, alternative: str, caption: str) -> str:
-    """Show one picture; ``caption`` is HTML, ``alternative`` is text."""
-    large = enlarge(picture)
+def _figure(image: RGBImage, alternative: str, caption: str) -> str:
+    """Show one image; ``caption`` is HTML, ``alternative`` is text."""
+    large = enlarge(image)
     return (
         f'<figure><img src="{embed(large)}" width="{large.shape[1]}" height="{large.shape[0]}" '
         f'alt="{escape(alternative)}"><figcaption>{caption}</figcaption></figure>'

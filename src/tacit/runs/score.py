@@ -12,13 +12,13 @@ from tacit.devices import choose_device
 from tacit.distributed import own_share
 from tacit.errors import DataError
 from tacit.evaluation.evaluate import predict, score
-from tacit.images.loader import EVALUATION_BATCH, evaluation_loader
+from tacit.images.loader import EVALUATION_BATCH, build_evaluation_loader
 from tacit.models.artefact import load_model, read_config
-from tacit.runs.folder import check_same_data
+from tacit.runs.folder import Run
 
 
 def evaluate(folder: Path, splits: Splits, config: Config, split: str = "test") -> dict[str, Any]:
-    """Score the model of a run folder on one part of its data."""
+    """Score the model of a run folder on one split of its data."""
     device = choose_device(config.run.device)
     saved = read_config(folder)
     source = getattr(splits, split)
@@ -27,10 +27,12 @@ def evaluate(folder: Path, splits: Splits, config: Config, split: str = "test") 
             f"The model in {folder} knows {len(saved['model']['classes'])} classes, but "
             f"'{source.name}' has {len(source.classes)} or others in another order."
         )
-    check_same_data(folder, splits)
+    Run(folder).check_same_data(splits)
     model = load_model(folder).to(device)
     own = own_share(len(source))
-    loader = evaluation_loader(source, model.size, EVALUATION_BATCH, config.data.workers, rows=own)
+    loader = build_evaluation_loader(
+        source, model.size, EVALUATION_BATCH, config.data.workers, rows=own
+    )
     probabilities = predict(model, loader, device, config.run.precision)
     labels = source.labels if source.truth is None else source.truth
     scores = score(probabilities, labels.dense(), source.classes)

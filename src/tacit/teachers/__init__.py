@@ -4,29 +4,29 @@ A teacher is nothing but a table of scores, (N, C). It comes from stored embeddi
 towers, or from any program that writes one; training never runs the teacher itself.
 """
 
-from tacit.teachers.scoring import Pictures, Teacher, agreement, score
-from tacit.teachers.shares import class_shares, patch_shares
+from tacit.teachers.scoring import Images, Teacher, measure_agreement, score
+from tacit.teachers.shares import compute_class_shares, compute_patch_shares
 from tacit.teachers.stored import check_scores, read_scores, save_scores
 from tacit.teachers.towers import (
     TowerTeacher,
+    cut_into_crops,
     embed,
     fill_template,
-    grid_of_crops,
     open_clip_towers,
 )
 
 __all__ = [
-    "Pictures",
+    "Images",
     "Teacher",
     "TowerTeacher",
-    "agreement",
+    "measure_agreement",
     "check_scores",
-    "class_shares",
+    "compute_class_shares",
     "embed",
     "fill_template",
-    "grid_of_crops",
+    "cut_into_crops",
     "open_clip_towers",
-    "patch_shares",
+    "compute_patch_shares",
     "read_scores",
     "save_scores",
     "score",

@@ -1,4 +1,4 @@
-"""Letting a teacher score many pictures, once."""
+"""Scoring many images with a teacher, once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from torch import Tensor
 
 from tacit.errors import DataError, UsageError
 from tacit.files import write_atomically
-from tacit.teachers.stored import as_array, save_scores, writing
+from tacit.teachers.stored import save_scores, to_array, writing
 
-# What a teacher says of some pictures, (n, C), given them and their known positives, (n, C) bool.
+# What a teacher says of some images, (n, C), given them and their known positives, (n, C) bool.
 Teacher = Callable[[list[Any], Tensor], Tensor | NDArray[Any]]
-# Told how many of all pictures are done.
+# Called with how many of all images are done.
 Watch = Callable[[int, int], None]
-# Pictures that are stored together; what is unfinished is scored again after a stop.
+# Images that are stored together; what is unfinished is scored again after a stop.
 PART = 1024
 
 
-class Pictures(Protocol):
+class Images(Protocol):
     """What can be scored; every `tacit.data.source.Source` is such a thing."""
 
     classes: tuple[str, ...]
@@ -39,14 +39,14 @@ class Pictures(Protocol):
 
     @property
     def open(self) -> Callable[[int], Any]:
-        """Read a picture by its row."""
+        """Read an image by its row."""
 
     def fingerprint(self) -> str:
         """Return the same for the same names and labels."""
 
 
 def score(
-    pictures: Pictures,
+    images: Images,
     teacher: Teacher,
     file: Path,
     *,
@@ -54,17 +54,17 @@ def score(
     about: str = "",
     watch: Watch = lambda done, total: None,
 ) -> NDArray[np.float32]:
-    """Let a teacher score pictures, and store what it says. After a stop, the same call goes on.
+    """Score images with a teacher and store the scores. After a stop, the same call continues.
 
     Args:
-        pictures: For instance the training part, ``load_splits(...).train``.
-        teacher: Called with a list of pictures and their known positives, (n, C) bool; returns
+        images: For instance the training split, ``load_splits(...).train``.
+        teacher: Called with a list of images and their known positives, (n, C) bool; returns
             scores, (n, C), as a tensor or an array. The scores then belong to these labels and are
             read with no others, unless it has an attribute ``uses_known`` that is False.
         file: Where the scores will be, with the names of images and classes.
-        batch: Pictures per call.
+        batch: Images per call.
         about: Says which teacher this is; what another one left unfinished is thrown away.
-        watch: Told how many of all pictures are done.
+        watch: Called with how many of all images are done.
 
     Returns:
         The scores, (N, C).
@@ -72,22 +72,22 @@ def score(
     if batch < 1:
         raise UsageError(f"batch must be 1 or more, not {batch}.")
     parts = file.with_name(f".{file.name}.parts")
-    identity = hashlib.sha256(f"{pictures.fingerprint()} {PART} {about}".encode()).hexdigest()
+    identity = hashlib.sha256(f"{images.fingerprint()} {PART} {about}".encode()).hexdigest()
     if parts.exists() and not (parts / identity).exists():
         shutil.rmtree(parts)
     parts.mkdir(parents=True, exist_ok=True)
     (parts / identity).touch()
-    total, stored = len(pictures.images), []
+    total, stored = len(images.images), []
     for first in range(0, total, PART):
         rows = range(first, min(first + PART, total))
         stored.append(parts / f"{first:09d}.npy")
         if not stored[-1].exists():
-            scores = _score_part(pictures, teacher, rows, batch, watch)
+            scores = _score_part(images, teacher, rows, batch, watch)
             write_atomically(stored[-1], writing(partial(_save, scores)))
         watch(rows.stop, total)
     whole = np.concatenate([np.load(path) for path in stored])
-    mark = pictures.fingerprint() if getattr(teacher, "uses_known", True) else ""
-    save_scores(file, pictures.images, whole, pictures.classes, mark)
+    mark = images.fingerprint() if getattr(teacher, "uses_known", True) else ""
+    save_scores(file, images.images, whole, images.classes, mark)
     shutil.rmtree(parts)
     return whole
 
@@ -98,35 +98,35 @@ def _save(scores: NDArray[np.float32], file: Any) -> None:
 
 @torch.inference_mode()
 def _score_part(
-    pictures: Pictures, teacher: Teacher, rows: range, batch: int, watch: Watch
+    images: Images, teacher: Teacher, rows: range, batch: int, watch: Watch
 ) -> NDArray[np.float32]:
     found = []
-    with ThreadPoolExecutor(4) as pool:  # decoding a picture leaves Python to others
+    with ThreadPoolExecutor(4) as pool:  # decoding an image leaves Python to others
         for first in range(rows.start, rows.stop, batch):
             some = list(range(first, min(first + batch, rows.stop)))
-            known = torch.from_numpy(np.asarray(pictures.labels[some]) == 1)
-            scores = as_array(teacher(list(pool.map(pictures.open, some)), known))
-            _check(scores, tuple(known.shape), pictures.images[first])
+            known = torch.from_numpy(np.asarray(images.labels[some]) == 1)
+            scores = to_array(teacher(list(pool.map(images.open, some)), known))
+            _check(scores, tuple(known.shape), images.images[first])
             found.append(scores)
-            watch(some[-1] + 1, len(pictures.images))
+            watch(some[-1] + 1, len(images.images))
     return np.concatenate(found)
 
 
 def _check(scores: NDArray[np.float32], shape: tuple[int, ...], first: str) -> None:
     if scores.shape != shape:
         raise DataError(
-            f"The teacher gave scores of shape {scores.shape} for the {shape[0]} pictures from "
+            f"The teacher gave scores of shape {scores.shape} for the {shape[0]} images from "
             f"'{first}' on, which have {shape[1]} classes."
         )
     if not np.isfinite(scores).all():
         raise DataError(
-            f"The teacher gave scores that are no numbers for some of the {shape[0]} pictures from "
+            f"The teacher gave scores that are no numbers for some of the {shape[0]} images from "
             f"'{first}' on."
         )
 
 
-def agreement(scores: NDArray[np.float32], known: NDArray[np.bool_], most: int) -> float:
-    """Return the share of known positives that are among the highest scores of their picture.
+def measure_agreement(scores: NDArray[np.float32], known: NDArray[np.bool_], most: int) -> float:
+    """Return the share of known positives that are among the highest scores of their image.
 
     It needs no truth, and shows at once when columns or rows have been mixed up.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 from tacit.errors import UsageError
 
 
-def class_shares(images: Tensor, texts: Tensor, temperature: float = 0.01) -> Tensor:
+def compute_class_shares(images: Tensor, texts: Tensor, temperature: float = 0.01) -> Tensor:
     """Return the softmax over classes of image-text similarity, (..., C).
 
     Args:
@@ -28,7 +28,7 @@ def class_shares(images: Tensor, texts: Tensor, temperature: float = 0.01) -> Te
     return (similarity / temperature).softmax(-1)
 
 
-def patch_shares(
+def compute_patch_shares(
     images: Tensor,
     crops: Tensor,
     texts: Tensor,
@@ -52,8 +52,8 @@ def patch_shares(
     """
     if not 0 <= enough <= 1:
         raise UsageError(f"enough must be a share from 0 to 1, not {enough!r}.")
-    whole = class_shares(images, texts, temperature)
-    parts = class_shares(crops, texts, temperature)
+    whole = compute_class_shares(images, texts, temperature)
+    parts = compute_class_shares(crops, texts, temperature)
     if known.shape != whole.shape or parts.ndim != 3 or (len(parts), parts.shape[2]) != whole.shape:
         raise UsageError(
             f"Shares of images are {tuple(whole.shape)}, of crops {tuple(parts.shape)}, and known "

@@ -15,7 +15,7 @@ from torch import Tensor
 from tacit.errors import DataError, UsageError
 from tacit.files import write_atomically
 from tacit.labels import fingerprint as fingerprint_of
-from tacit.teachers.shares import class_shares
+from tacit.teachers.shares import compute_class_shares
 from tacit.types import Annotations
 
 
@@ -36,7 +36,7 @@ def save_scores(
         fingerprint: That of the data, `Source.fingerprint`, if the scores depend on its labels;
             they are then read with these labels alone.
     """
-    values = as_array(scores)
+    values = to_array(scores)
     if values.ndim != 2:
         raise UsageError(f"Scores must be a table, (N, C), and not {values.shape}.")
     if len(names) != len(values):
@@ -53,7 +53,7 @@ def save_scores(
     write_atomically(path, writing(lambda file: np.savez(file, allow_pickle=False, **stored)))
 
 
-def as_array(scores: Tensor | NDArray[Any]) -> NDArray[np.float32]:
+def to_array(scores: Tensor | NDArray[Any]) -> NDArray[np.float32]:
     """Return what a program computed, wherever it lies, as an array of this machine's memory."""
     if isinstance(scores, Tensor):
         scores = scores.detach().float().cpu().numpy()
@@ -79,7 +79,8 @@ def read_scores(file: Path, annotations: Annotations) -> Tensor:
     """
     if not file.is_file():
         raise DataError(
-            f"There are no teacher scores at '{file}'; write them with `tacit teach`, or with "
+            f"There are no teacher scores at '{file}'; write them with `tacit teacher-scores`, or "
+            f"with "
             f"tacit.teachers.save_scores, and name the file as the method's `scores`."
         )
     try:
@@ -115,7 +116,7 @@ def _scores(arrays: dict[str, NDArray[Any]], annotations: Annotations, file: Pat
     if "fingerprint" in arrays:
         _check_fingerprint(str(arrays["fingerprint"]), annotations, file)
     kept = _rows(arrays["names"], len(first), annotations, file)
-    return first[kept] if "scores" in tables else class_shares(first[kept], tables["texts"])
+    return first[kept] if "scores" in tables else compute_class_shares(first[kept], tables["texts"])
 
 
 def _floats(values: NDArray[Any], file: Path) -> Tensor:
@@ -173,7 +174,7 @@ def _rows(names: NDArray[Any], rows: int, annotations: Annotations, file: Path) 
     if missing:
         raise DataError(
             f"{file} lacks {len(missing):,} of {len(annotations.images):,} training images, "
-            f"beginning with '{missing[0]}'; score the pictures of the same data settings."
+            f"beginning with '{missing[0]}'; score the images of the same data settings."
         )
     return np.array([places[name] for name in annotations.images], dtype=np.intp)
 
@@ -182,10 +183,10 @@ def check_scores(scores: Tensor, annotations: Annotations, where: str) -> None:
     """Refuse scores that are not one finite number for each image and class."""
     if tuple(scores.shape) != annotations.shape:
         raise DataError(
-            f"{where} scores {tuple(scores.shape)} images and classes, but the training part has "
+            f"{where} scores {tuple(scores.shape)} images and classes, but the training split has "
             f"{annotations.shape}."
         )
-    _check_numbers(as_array(scores), annotations.images, where)
+    _check_numbers(to_array(scores), annotations.images, where)
 
 
 def _check_numbers(values: NDArray[np.float32], names: Sequence[str], where: str) -> None:

@@ -1,4 +1,4 @@
-"""Pairs of towers, for pictures and for texts, and the teacher they make."""
+"""Pairs of towers, for images and for texts, and the teacher they make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tacit.errors import UsageError
-from tacit.teachers.shares import class_shares, patch_shares
+from tacit.teachers.shares import compute_class_shares, compute_patch_shares
 
 Tower = Callable[[Tensor], Tensor]
 
@@ -33,7 +33,7 @@ def embed(batches: Iterable[Tensor], tower: Tower) -> Tensor:
 def open_clip_towers(
     name: str, weights: str, prompts: Sequence[str], device: torch.device | str = "cpu"
 ) -> tuple[Tower, Tensor, Callable[[Any], Tensor]]:
-    """Return an open_clip image tower, the text embeddings, and how to prepare a picture.
+    """Return an open_clip image tower, the text embeddings, and how to prepare an image.
 
     Needs the extra ``clip`` and fetches the weights unless they are stored already.
 
@@ -69,11 +69,11 @@ class TowerTeacher:
     """Shares of classes from a pair of towers, for `tacit.teachers.score`.
 
     Args:
-        tower: Turns prepared pictures, (n, 3, H, W), into embeddings, (n, D).
+        tower: Turns prepared images, (n, 3, H, W), into embeddings, (n, D).
         texts: (C, D) embeddings of the classes' prompts.
-        prepare: Turns a picture into what the tower reads, (3, H, W).
+        prepare: Turns an image into what the tower reads, (3, H, W).
         temperature: Divides the cosine similarity.
-        grid: Crops along a side, for `patch_shares`; 0 looks at whole pictures only.
+        grid: Crops along a side, for `compute_patch_shares`; 0 looks at whole images only.
         enough: Share that is always enough for a crop.
     """
 
@@ -93,35 +93,35 @@ class TowerTeacher:
         self.temperature, self.grid, self.enough = temperature, grid, enough
         self.uses_known = grid > 0
 
-    def __call__(self, pictures: list[Any], known: Tensor) -> Tensor:
-        """Return the shares of some pictures, (n, C)."""
-        whole = self._embed(pictures)
+    def __call__(self, images: list[Any], known: Tensor) -> Tensor:
+        """Return the shares of some images, (n, C)."""
+        whole = self._embed(images)
         if not self.grid:
-            return class_shares(whole, self.texts, self.temperature)
-        crops = [crop for picture in pictures for crop in grid_of_crops(picture, self.grid)]
-        parts = self._embed(crops).view(len(pictures), self.grid**2, -1)
-        return patch_shares(whole, parts, self.texts, known, self.temperature, self.enough)
+            return compute_class_shares(whole, self.texts, self.temperature)
+        crops = [crop for image in images for crop in cut_into_crops(image, self.grid)]
+        parts = self._embed(crops).view(len(images), self.grid**2, -1)
+        return compute_patch_shares(whole, parts, self.texts, known, self.temperature, self.enough)
 
-    def _embed(self, pictures: list[Any]) -> Tensor:
-        size = 64  # crops of many pictures would not fit at once
+    def _embed(self, images: list[Any]) -> Tensor:
+        size = 64  # crops of many images would not fit at once
         prepared = (
-            torch.stack([self.prepare(picture) for picture in pictures[first : first + size]])
-            for first in range(0, len(pictures), size)
+            torch.stack([self.prepare(image) for image in images[first : first + size]])
+            for first in range(0, len(images), size)
         )
         return embed(prepared, self.tower)
 
 
-def grid_of_crops(picture: Any, count: int) -> list[Any]:
-    """Cut a picture into a grid of ``count`` times ``count`` parts, row by row."""
-    across = [round(picture.width * step / count) for step in range(count + 1)]
-    down = [round(picture.height * step / count) for step in range(count + 1)]
-    if min(picture.width, picture.height) < count:
+def cut_into_crops(image: Any, count: int) -> list[Any]:
+    """Cut an image into a grid of ``count`` times ``count`` parts, row by row."""
+    across = [round(image.width * step / count) for step in range(count + 1)]
+    down = [round(image.height * step / count) for step in range(count + 1)]
+    if min(image.width, image.height) < count:
         raise UsageError(
-            f"A picture of {picture.width} x {picture.height} pixels cannot be cut into "
+            f"An image of {image.width} x {image.height} pixels cannot be cut into "
             f"{count} x {count} crops."
         )
     return [
-        picture.crop((left, top, right, bottom))
+        image.crop((left, top, right, bottom))
         for top, bottom in zip(down, down[1:], strict=False)
         for left, right in zip(across, across[1:], strict=False)
     ]

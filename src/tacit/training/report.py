@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """Told about a run's progress."""
+    """Receives a run's progress."""
 
     def start_run(self, title: str) -> None:
         """A run begins."""

@@ -22,11 +22,9 @@ from torch import Tensor
 from tacit.config import Config
 from tacit.data.source import Source
 from tacit.distributed import gather_rows, is_first
-from tacit.errors import DataError
 from tacit.files import write_atomically
 from tacit.types import Batch, Step
 
-FILE = "suspects.parquet"
 FORMAT = 1
 CELLS_AT_ONCE = 4_000_000  # of batches that wait on the device, four bytes each
 ROWS_AT_ONCE = 65_536
@@ -71,31 +69,6 @@ def joined(parts: Sequence[Cells]) -> Cells:
     counts = np.concatenate([part.counts for part in parts])[order]
     reduced = [way.reduceat(counts[:, n], starts, dtype=np.int32) for n, way in enumerate(WAYS)]
     return Cells(places[order[starts]], np.stack(reduced, axis=1))
-
-
-def read_suspects(path: Path, source: Source) -> pa.Table:
-    """Read the suspects of a run, which must have been trained on these very images and labels.
-
-    Args:
-        path: The file, or the folder of the run.
-        source: The images that were trained on, such as ``read_splits(open_run(run)).train``.
-    """
-    path = path / FILE if path.is_dir() else path
-    try:
-        table = parquet.read_table(path)
-        about = json.loads(table.schema.metadata[b"tacit"])
-        trained = about["data"]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        first = str(error).partition("\n")[0]
-        raise DataError(f"{path} cannot be read as suspects: {first}.") from error
-    if about.get("format") != FORMAT:
-        raise DataError(f"{path} has format {about.get('format')}; this tacit reads {FORMAT}.")
-    if trained != source.fingerprint():
-        raise DataError(
-            f"{path} holds suspects of other images or labels than '{source.name}': its data are "
-            f"{trained}, and these are {source.fingerprint()}. Read it with the data of its run."
-        )
-    return table
 
 
 class SuspectLog:
@@ -169,10 +142,10 @@ class SuspectLog:
         if is_first():
             self.cells = Cells(state["places"].numpy(), state["counts"].numpy())
 
-    def write(self, folder: Path) -> None:
+    def write(self, path: Path) -> None:
         """Write what `state_dict` has last brought together, if the method names suspects."""
         if self.asked:
-            write_atomically(folder / FILE, self._write)
+            write_atomically(path, self._write)
 
     def _write(self, path: Path) -> None:
         schema = SCHEMA.with_metadata({"tacit": json.dumps(self.about)})

@@ -1,4 +1,4 @@
-"""A small example of each format: three pictures, of a cat and a dog, of a dog, and of a bird."""
+"""A small example of each format: three images, of a cat and a dog, of a dog, and of a bird."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 
 SHOWN = {"1.jpg": ["cat", "dog"], "2.jpg": ["dog"], "3.jpg": ["bird"]}
 CLASSES = ["bird", "cat", "dog"]
@@ -32,7 +32,7 @@ def prepared(folder: Path) -> Path:
 
 def table(folder: Path) -> Path:
     for name in SHOWN:
-        touch_picture(folder / "images" / name)
+        touch_image(folder / "images" / name)
     lines = [f"{name},{';'.join(shown)}" for name, shown in SHOWN.items()]
     return _write(folder / "labels.csv", "\n".join(["file,labels", *lines]) + "\n")
 
@@ -51,7 +51,7 @@ def jsonl_table(folder: Path) -> Path:
 def imagefolder(folder: Path) -> Path:
     for part, names in {"train": ["1.jpg", "2.jpg"], "test": ["3.jpg"]}.items():
         for name in names:
-            touch_picture(folder / part / name)
+            touch_image(folder / part / name)
         rows = [{"file_name": name, "labels": SHOWN[name]} for name in names]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         _write(folder / part / "metadata.jsonl", text)
@@ -75,14 +75,14 @@ def coco_document(names: list[str]) -> dict[str, Any]:
 
 def coco_json(folder: Path) -> Path:
     for name in SHOWN:
-        touch_picture(folder / "images" / name)
+        touch_image(folder / "images" / name)
     return _write(folder / "labels.json", json.dumps(coco_document(list(SHOWN))))
 
 
 def coco_folder(folder: Path) -> Path:
     for part, names in {"train2017": ["1.jpg", "2.jpg"], "val2017": ["3.jpg"]}.items():
         for name in names:
-            touch_picture(folder / part / name)
+            touch_image(folder / part / name)
         target = folder / "annotations" / f"instances_{part}.json"
         _write(target, json.dumps(coco_document(names)))
     _write(folder / "annotations" / "captions_val2017.json", json.dumps({"images": []}))
@@ -99,7 +99,7 @@ def voc_object(name: str, difficult: int = 0) -> str:
 
 def voc_xml(folder: Path) -> Path:
     for name, shown in SHOWN.items():
-        touch_picture(folder / "JPEGImages" / name)
+        touch_image(folder / "JPEGImages" / name)
         objects = "".join(voc_object(label) for label in shown)
         text = f"<annotation><filename>{name}</filename>{objects}</annotation>"
         _write(folder / "Annotations" / f"{name[0]}.xml", text)
@@ -112,7 +112,7 @@ def voc_xml(folder: Path) -> Path:
 def yolo(folder: Path) -> Path:
     for part, names in {"train": ["1.jpg", "2.jpg"], "val": ["3.jpg"]}.items():
         for name in names:
-            touch_picture(folder / "images" / part / name)
+            touch_image(folder / "images" / part / name)
             lines = [f"{CLASSES.index(shown)} 0.5 0.5 0.25 0.5" for shown in SHOWN[name]]
             _write(folder / "labels" / part / f"{name[0]}.txt", "\n".join(lines) + "\n")
     text = "path: /content/data\ntrain: images/train\nval: images/val\ntest:\n"
@@ -122,7 +122,7 @@ def yolo(folder: Path) -> Path:
 
 def openimages_csv(folder: Path) -> Path:
     for name in SHOWN:
-        touch_picture(folder / "images" / name)
+        touch_image(folder / "images" / name)
     rows = [
         f"{name[0]},verification,/m/{label},{int(label in shown)}"
         for name, shown in SHOWN.items()
@@ -158,14 +158,14 @@ def label_studio_task(name: str, shown: list[str]) -> dict[str, Any]:
 
 def label_studio(folder: Path) -> Path:
     for name in SHOWN:
-        touch_picture(folder / "images" / name)
+        touch_image(folder / "images" / name)
     tasks = [label_studio_task(name, shown) for name, shown in SHOWN.items()]
     return _write(folder / "project-1.json", json.dumps(tasks, indent=2))
 
 
 def cvat(folder: Path) -> Path:
     for name in SHOWN:
-        touch_picture(folder / "images" / name)
+        touch_image(folder / "images" / name)
     labels = "".join(f"<label><name>{name}</name></label>" for name in CLASSES)
     images = ""
     for row, (name, shown) in enumerate(SHOWN.items()):
@@ -179,7 +179,7 @@ def cvat(folder: Path) -> Path:
 def folders(folder: Path) -> Path:
     for name, shown in SHOWN.items():
         for label in shown:
-            touch_picture(folder / label / name)
+            touch_image(folder / label / name)
     return folder
 
 

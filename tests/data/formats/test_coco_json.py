@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 from data.formats.examples import coco_document, coco_folder, coco_json
 from tacit.data.formats import read_listing, recognise
 from tacit.errors import DataError
@@ -37,18 +37,18 @@ def test_images_without_annotations_stay(tmp_path: Path) -> None:
 
 def test_files_are_parts_and_other_annotations_are_passed_over(tmp_path: Path) -> None:
     listing = read_listing(coco_folder(tmp_path))
-    assert list(listing.parts) == ["train", "train", "val"]
+    assert list(listing.splits) == ["train", "train", "val"]
     assert listing.images == ["train2017/1.jpg", "train2017/2.jpg", "val2017/3.jpg"]
 
 
 def test_a_folder_for_each_part_with_its_own_file(tmp_path: Path) -> None:
     for part, names in {"train": ["1.jpg"], "valid": ["2.jpg"]}.items():
-        touch_picture(tmp_path / part / names[0])
+        touch_image(tmp_path / part / names[0])
         text = json.dumps(coco_document(names))
         (tmp_path / part / "_annotations.coco.json").write_text(text)
     listing = read_listing(tmp_path)
     assert listing.images == ["train/1.jpg", "valid/2.jpg"]
-    assert list(listing.parts) == ["train", "valid"]
+    assert list(listing.splits) == ["train", "valid"]
 
 
 def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""CVAT's XML: tags and shapes are labels, subsets are parts."""
+"""CVAT's XML: tags and shapes are labels, subsets are splits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_subsets_are_parts(tmp_path: Path) -> None:
     one = '<image name="1.jpg" subset="Train"><tag label="a"/></image>'
     two = '<image name="2.jpg" subset="Test"><polygon label="b" points="0,0;1,1"/></image>'
     listing = read(tmp_path, one + two)
-    assert list(listing.parts) == ["Train", "Test"]  # type: ignore[attr-defined]
+    assert list(listing.splits) == ["Train", "Test"]  # type: ignore[attr-defined]
     assert listing.labels.dense().tolist() == [[1, 0], [0, 1]]  # type: ignore[attr-defined]
 
 

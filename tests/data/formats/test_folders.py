@@ -1,4 +1,4 @@
-"""A folder for each class: pictures of one name are two, unless one says otherwise."""
+"""A folder for each class: images of one name are two, unless one says otherwise."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 from data.formats.examples import folders
 from tacit.data.formats import read_listing
 from tacit.errors import DataError, UsageError
 
 
-def test_the_same_name_in_two_folders_is_two_pictures(tmp_path: Path) -> None:
+def test_the_same_name_in_two_folders_is_two_images(tmp_path: Path) -> None:
     listing = read_listing(folders(tmp_path))
     assert listing.images == ["bird/3.jpg", "cat/1.jpg", "dog/1.jpg", "dog/2.jpg"]
     assert listing.labels.per_image(1).tolist() == [1, 1, 1, 1]
 
 
-def test_joined_by_name_it_is_one_picture_of_both(tmp_path: Path) -> None:
+def test_joined_by_name_it_is_one_image_of_both(tmp_path: Path) -> None:
     listing = read_listing(folders(tmp_path), join="name")
     assert listing.images == ["bird/3.jpg", "cat/1.jpg", "dog/2.jpg"]
     assert listing.labels.dense().tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
@@ -26,26 +26,26 @@ def test_joined_by_name_it_is_one_picture_of_both(tmp_path: Path) -> None:
 
 def test_names_are_joined_within_their_part_alone(tmp_path: Path) -> None:
     for name in ("train/a/1.jpg", "train/b/1.jpg", "test/a/1.jpg", "test/b/deep/1.jpg"):
-        touch_picture(tmp_path / name)
+        touch_image(tmp_path / name)
     listing = read_listing(tmp_path, join="name")
     assert listing.images == ["test/a/1.jpg", "test/b/deep/1.jpg", "train/a/1.jpg"]
-    assert list(listing.parts) == ["test", "test", "train"]
+    assert list(listing.splits) == ["test", "test", "train"]
     assert listing.labels.dense().tolist() == [[1, 0], [0, 1], [1, 1]]
 
 
-def test_empty_folders_are_classes_and_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+def test_empty_folders_are_classes_and_hidden_files_are_no_images(tmp_path: Path) -> None:
     folders(tmp_path)
     (tmp_path / "ant").mkdir()
-    touch_picture(tmp_path / "cat" / ".hidden.jpg")
+    touch_image(tmp_path / "cat" / ".hidden.jpg")
     (tmp_path / "cat" / "notes.txt").write_text("x")
-    touch_picture(tmp_path / ".cache" / "1.jpg")
+    touch_image(tmp_path / ".cache" / "1.jpg")
     listing = read_listing(tmp_path)
     assert listing.classes == ("ant", "bird", "cat", "dog") and len(listing) == 4
 
 
-def test_links_are_pictures(tmp_path: Path) -> None:
+def test_links_are_images(tmp_path: Path) -> None:
     folders(tmp_path / "set")
-    touch_picture(tmp_path / "far" / "9.jpg")
+    touch_image(tmp_path / "far" / "9.jpg")
     (tmp_path / "set" / "cat" / "9.jpg").symlink_to(tmp_path / "far" / "9.jpg")
     assert "cat/9.jpg" in read_listing(tmp_path / "set").images
 

@@ -1,4 +1,4 @@
-"""Hugging Face's imagefolder: tables beside pictures, in folders of parts."""
+"""Hugging Face's imagefolder: tables beside images, in folders of splits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tacit.errors import DataError, UsageError
 
 def test_folders_are_parts_and_names_are_relative_to_their_table(tmp_path: Path) -> None:
     listing = read_listing(imagefolder(tmp_path))
-    assert dict(zip(listing.images, listing.parts, strict=True)) == {
+    assert dict(zip(listing.images, listing.splits, strict=True)) == {
         "test/3.jpg": "test", "train/1.jpg": "train", "train/2.jpg": "train"
     }  # fmt: skip
 
@@ -23,7 +23,7 @@ def test_folders_are_parts_and_names_are_relative_to_their_table(tmp_path: Path)
 def test_one_table_at_the_top_has_no_parts(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("file_name,label,caption\na/1.jpg,x,One\n2.jpg,y,Two\n")
     listing = read_listing(tmp_path)
-    assert listing.images == ["a/1.jpg", "2.jpg"] and not listing.parts
+    assert listing.images == ["a/1.jpg", "2.jpg"] and not listing.splits
 
 
 def test_what_zero_means_is_decided_over_all_tables(tmp_path: Path) -> None:

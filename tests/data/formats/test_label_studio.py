@@ -1,4 +1,4 @@
-"""Label Studio's export: what any annotator marked is there, and pictures are found."""
+"""Label Studio's export: what any annotator marked is there, and images are found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 from data.formats.examples import label_studio, label_studio_task
 from tacit.data.formats import read_listing
 from tacit.errors import DataError
@@ -76,14 +76,14 @@ def test_tasks_that_nobody_annotated_are_no_negatives(tmp_path: Path) -> None:
     ],
 )
 def test_addresses_lead_to_files(address: str, file: str, tmp_path: Path) -> None:
-    touch_picture(tmp_path / "pictures" / file)
-    listing = read(tmp_path, [task(address, choice("a", "b"))], images=tmp_path / "pictures")
+    touch_image(tmp_path / "images" / file)
+    listing = read(tmp_path, [task(address, choice("a", "b"))], images=tmp_path / "images")
     assert listing.images == [file]
 
 
-def test_pictures_of_one_name_in_two_places_stay_two(tmp_path: Path) -> None:
+def test_images_of_one_name_in_two_places_stay_two(tmp_path: Path) -> None:
     tasks = [task(f"https://example.org/{n}/1.jpg", choice("a", "b")) for n in range(2)]
-    touch_picture(tmp_path / "1.jpg")
+    touch_image(tmp_path / "1.jpg")
     assert read(tmp_path, tasks).images == ["0/1.jpg", "1/1.jpg"]
 
 
@@ -102,7 +102,7 @@ def test_other_answers_are_left_out_and_told(tmp_path: Path) -> None:
         ([{"data": {"image": "1.jpg"}, "annotations": [{}]}], "list called 'result'"),
         ([task("1.jpg", {"type": "choices", "value": {"choices": "a"}})], "a list of names"),
         ([task("1.jpg", {"type": "taxonomy", "value": {"taxonomy": ["a"]}})], "path of a taxonomy"),
-        ([task("1.jpg"), {"data": {}, "annotations": []}], "without a picture's address"),
+        ([task("1.jpg"), {"data": {}, "annotations": []}], "without an image's address"),
     ],
 )
 def test_what_is_wrong_is_said(tasks: list[Any], sentence: str, tmp_path: Path) -> None:
@@ -110,5 +110,5 @@ def test_what_is_wrong_is_said(tasks: list[Any], sentence: str, tmp_path: Path) 
         read(tmp_path, tasks)
 
 
-def test_the_example_names_its_pictures_without_what_the_upload_added(tmp_path: Path) -> None:
+def test_the_example_names_its_images_without_what_the_upload_added(tmp_path: Path) -> None:
     assert read_listing(label_studio(tmp_path)).images == ["1.jpg", "2.jpg", "3.jpg"]

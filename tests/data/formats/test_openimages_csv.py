@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 from data.formats.examples import openimages_csv
 from tacit.data.formats import read_listing, recognise
 from tacit.errors import DataError
@@ -33,11 +33,11 @@ def test_a_folder_has_a_file_for_each_part_and_machines_are_passed_over(tmp_path
     test.write_text(HEADER + "4,verification,/m/cat,1\n")
     (tmp_path / "train-annotations-machine-imagelabels.csv").write_text(HEADER + "1,m,/m/cat,0.7\n")
     (tmp_path / "train-annotations-bbox.csv").write_text(HEADER.strip() + ",XMin\n1,x,/m/cat,1,0\n")
-    touch_picture(tmp_path / "test" / "4.jpg")
+    touch_image(tmp_path / "test" / "4.jpg")
     assert recognise(tmp_path) == "openimages_csv"
     listing = read_listing(tmp_path)
-    assert dict(zip(listing.images, listing.parts, strict=True))["test/4.jpg"] == "test"
-    assert listing.part_names() == ["test", "train"] and len(listing) == 4
+    assert dict(zip(listing.images, listing.splits, strict=True))["test/4.jpg"] == "test"
+    assert listing.split_names() == ["test", "train"] and len(listing) == 4
 
 
 def test_another_suffix_can_be_said(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tacit.data.formats import (
 from tacit.data.load import load
 from tacit.errors import DataError, UsageError
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "data.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "formats.md"
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -48,7 +48,7 @@ def test_each_example_says_the_same_labels(example: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("example", sorted(set(EXAMPLES) - {"parquet", "jsonl"}))
-def test_each_example_finds_its_pictures(example: str, tmp_path: Path) -> None:
+def test_each_example_finds_its_images(example: str, tmp_path: Path) -> None:
     source = load(EXAMPLES[example][1](tmp_path))
     assert [source.open(row).size for row in range(len(source))] == [(8, 6)] * len(source)
 

@@ -1,4 +1,4 @@
-"""What is written is read again as the same labels, classes, images and parts."""
+"""What is written is read again as the same labels, classes, images and splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 from tacit.data.formats import FORMATS, is_writable, read_listing, write_listing
 from tacit.data.listing import Boxes, Listing
 from tacit.data.prepared import read_prepared, write_observed, write_prepared
@@ -63,13 +63,13 @@ def folder() -> Iterator[Path]:
 
 
 def assert_same(read: Listing, written: Listing) -> None:
-    """Compare all that a format has to say; rows may come part by part."""
+    """Compare all that a format has to say; rows may come split by split."""
     assert read.classes == written.classes
     assert sorted(read.images) == sorted(written.images)
     order = [list(read.images).index(image) for image in written.images]
     assert read.labels.take(np.array(order)).equals(written.labels)
-    if read.parts or len(written.part_names()) > 1:
-        assert [read.parts[row] for row in order] == list(written.parts)
+    if read.splits or len(written.split_names()) > 1:
+        assert [read.splits[row] for row in order] == list(written.splits)
 
 
 def write_and_read(
@@ -121,49 +121,49 @@ def test_a_prepared_set_and_a_draw_of_it(listing: Listing) -> None:
 @given(listing=listings())
 def test_json_of_coco(listing: Listing) -> None:
     with folder() as here:
-        write_and_read(listing, here / ("it" if listing.parts else "it.json"), "coco_json", {})
+        write_and_read(listing, here / ("it" if listing.splits else "it.json"), "coco_json", {})
 
 
 @SETTINGS
 @given(listing=listings())
 def test_labels_of_open_images(listing: Listing) -> None:
     with folder() as here:
-        path = here / ("it" if listing.parts else "it.csv")
+        path = here / ("it" if listing.splits else "it.csv")
         write_and_read(listing, path, "openimages_csv", {})
 
 
 def with_files(listing: Listing, root: Path) -> Listing | None:
-    """Return the same labels with pictures, if the disk can have files of these names."""
+    """Return the same labels with images, if the disk can have files of these names."""
     try:
         for image in listing.images:
             (root / image).parent.mkdir(parents=True, exist_ok=True)
-            (root / image).write_bytes(b"a picture")
+            (root / image).write_bytes(b"an image")
     except OSError:
         return None
-    return Listing("it", root, listing.images, listing.classes, listing.labels, listing.parts)
+    return Listing("it", root, listing.images, listing.classes, listing.labels, listing.splits)
 
 
 @SETTINGS
 @given(listing=listings())
 def test_an_imagefolder(listing: Listing) -> None:
     with folder() as here:
-        found = with_files(listing, here / "pictures")
+        found = with_files(listing, here / "images")
         if found is not None:
-            write_and_read(found, here / "it", "imagefolder", {"pictures": "copy"})
+            write_and_read(found, here / "it", "imagefolder", {"transfer": "copy"})
 
 
 def ends(listing: Listing) -> list[tuple[str, str]]:
     """Return the part and the last name of every image."""
-    parts = listing.parts or [""] * len(listing)
+    parts = listing.splits or [""] * len(listing)
     return [(part, Path(image).name) for part, image in zip(parts, listing.images, strict=True)]
 
 
 @SETTINGS
 @given(listing=listings())
 def test_folders_of_classes(listing: Listing) -> None:
-    """Pictures get names of their own there, so labels are compared by the ends of names."""
+    """Images get names of their own there, so labels are compared by the ends of names."""
     with folder() as here:
-        found = with_files(listing, here / "pictures")
+        found = with_files(listing, here / "images")
         if found is None:
             return
         try:
@@ -240,22 +240,22 @@ def test_classes_of_other_labels_are_not_written_over(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["classes.txt"]
 
 
-@pytest.mark.parametrize("pictures", ["link", "copy"])
-def test_pictures_are_linked_or_copied(pictures: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transfer", ["link", "copy"])
+def test_images_are_linked_or_copied(transfer: str, tmp_path: Path) -> None:
     for name in ("1.jpg", "2.jpg"):
-        touch_picture(tmp_path / "old" / name)
+        touch_image(tmp_path / "old" / name)
     labels = SparseLabels.of(np.array([[1, 0], [1, 1]], dtype=np.int8))
     listing = Listing("it", tmp_path / "old", ["1.jpg", "2.jpg"], ("a", "b"), labels)
-    write_listing(listing, tmp_path / "new", "folders", pictures=pictures)
+    write_listing(listing, tmp_path / "new", "folders", transfer=transfer)
     written = sorted(path for path in (tmp_path / "new").rglob("*.jpg"))
     assert [path.relative_to(tmp_path / "new").as_posix() for path in written] == [
         "a/1.jpg", "a/2.jpg", "b/2.jpg"
     ]  # fmt: skip
-    assert [path.is_symlink() for path in written] == [pictures == "link"] * 3
+    assert [path.is_symlink() for path in written] == [transfer == "link"] * 3
     assert read_listing(tmp_path / "new", join="name").source().open(1).size == (8, 6)
 
 
-def test_a_missing_picture_leaves_no_folder_behind(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="There is no picture at"):
+def test_a_missing_image_leaves_no_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There is no image at"):
         write_listing(boxed(tmp_path), tmp_path / "new", "imagefolder")
     assert not list(tmp_path.iterdir())

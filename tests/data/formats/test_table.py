@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 from tacit.benchmarks.nuswide import CLASSES as NUSWIDE
 from tacit.benchmarks.voc2012 import CLASSES as VOC
 from tacit.data.formats import read_listing
@@ -171,8 +171,8 @@ def test_rows_of_one_image_are_joined(tmp_path: Path) -> None:
 
 def test_parts_come_from_a_column_and_an_image_is_in_one_of_them(tmp_path: Path) -> None:
     listing = csv(tmp_path, "file,label,split\n1.jpg,a,train\n2.jpg,b,test\n")
-    assert list(listing.parts) == ["train", "test"]
-    with pytest.raises(DataError, match=r"'1.jpg' into two parts, 'train' and 'test'"):
+    assert list(listing.splits) == ["train", "test"]
+    with pytest.raises(DataError, match=r"'1.jpg' into two splits, 'train' and 'test'"):
         csv(tmp_path, "file,label,split\n1.jpg,a,train\n1.jpg,b,test\n")
 
 
@@ -184,14 +184,14 @@ def test_names_that_look_like_numbers_or_times_stay_names(tmp_path: Path) -> Non
     assert listing.images == ["2024-05-01"] and listing.classes == ("2024-05-02",)
 
 
-def test_pictures_are_found_beside_the_table_or_in_the_usual_folders(tmp_path: Path) -> None:
+def test_images_are_found_beside_the_table_or_in_the_usual_folders(tmp_path: Path) -> None:
     text = "file,labels\n1.jpg,a\n2.jpg,b\n"
     assert csv(tmp_path, text).root == tmp_path
-    touch_picture(tmp_path / "images" / "1.jpg")
+    touch_image(tmp_path / "images" / "1.jpg")
     assert csv(tmp_path, text).root == tmp_path / "images"
-    touch_picture(tmp_path / "far" / "2.jpg")
+    touch_image(tmp_path / "far" / "2.jpg")
     assert csv(tmp_path, text, images=tmp_path / "far").root == tmp_path / "far"
-    with pytest.raises(DataError, match="no folder of pictures"):
+    with pytest.raises(DataError, match="no folder of images"):
         csv(tmp_path, text, images=tmp_path / "nowhere")
 
 
@@ -203,7 +203,7 @@ def test_a_name_that_leaves_the_folder_is_refused_when_it_is_opened(tmp_path: Pa
 
 
 def test_full_paths_below_the_folder_are_names_in_it(tmp_path: Path) -> None:
-    touch_picture(tmp_path / "images" / "1.jpg")
+    touch_image(tmp_path / "images" / "1.jpg")
     full = tmp_path / "images" / "1.jpg"
     assert csv(tmp_path, f"file,labels\n{full},a;b\n").images == ["images/1.jpg"]
 

@@ -1,4 +1,4 @@
-"""PASCAL VOC's XML: sets are parts, and what is difficult is what one says it is."""
+"""PASCAL VOC's XML: sets are splits, and what is difficult is what one says it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tacit.errors import DataError, UsageError
 
 
 def with_difficult(folder: Path) -> Path:
-    """A difficult bird in the first picture; a difficult and a plain dog in the second."""
+    """A difficult bird in the first image; a difficult and a plain dog in the second."""
     voc_xml(folder)
     for name, objects in {
         "1": [("cat", 0), ("dog", 0), ("bird", 1)],

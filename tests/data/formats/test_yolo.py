@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark_copies import touch_picture
+from benchmark_copies import touch_image
 from data.formats.examples import yolo
 from tacit.data.formats import read_listing, recognise
 from tacit.errors import DataError
@@ -21,7 +21,7 @@ def test_an_empty_file_was_looked_at_and_a_missing_one_was_not(tmp_path: Path) -
     negative = read_listing(tmp_path, absent="negative")
     assert negative.images == ["images/train/1.jpg", "images/val/3.jpg"]
     assert negative.labels.dense().tolist() == [[-1, -1, -1], [1, -1, -1]]
-    assert any("1 pictures have no text file" in note for note in negative.notes)
+    assert any("1 images have no text file" in note for note in negative.notes)
 
 
 def test_boxes_and_outlines_are_in_pixels_when_asked_for(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_part_is_a_folder_a_list_or_a_file(text: str, tmp_path: Path) -> None:
         listing = read_listing(path)
         assert listing.classes == ("bird", "cat", "dog")
         assert listing.labels.dense().tolist() == [[0, 1, 1], [0, 0, 1], [1, 0, 0]]
-        assert list(listing.parts) == ["train", "train", "val"]
+        assert list(listing.splits) == ["train", "train", "val"]
 
 
 def test_folders_without_a_description_need_names_of_classes(tmp_path: Path) -> None:
@@ -63,11 +63,11 @@ def test_folders_without_a_description_need_names_of_classes(tmp_path: Path) -> 
     with pytest.raises(DataError, match="neither data.yaml nor classes.txt"):
         read_listing(tmp_path)
     (tmp_path / "classes.txt").write_text("bird\ncat\ndog\n")
-    assert list(read_listing(tmp_path).parts) == ["train", "train", "val"]
+    assert list(read_listing(tmp_path).splits) == ["train", "train", "val"]
 
 
-def test_labels_beside_pictures_are_found_as_well(tmp_path: Path) -> None:
-    touch_picture(tmp_path / "all" / "1.jpg")
+def test_labels_beside_images_are_found_as_well(tmp_path: Path) -> None:
+    touch_image(tmp_path / "all" / "1.jpg")
     (tmp_path / "all" / "1.txt").write_text("1 0.5 0.5 1 1\n")
     (tmp_path / "data.yaml").write_text("train: all\nnames: [no, yes]\n")
     listing = read_listing(tmp_path)
@@ -81,7 +81,7 @@ def test_labels_beside_pictures_are_found_as_well(tmp_path: Path) -> None:
         ("labels/val/3.txt", "cat 0.5 0.5 1 1\n", "'cat' is no number"),
         ("data.yaml", "train: images/train\n", "has no names"),
         ("data.yaml", "names: [a, b]\ntrain: nowhere\n", "names 'nowhere', and there is nothing"),
-        ("data.yaml", "names: [a, b]\n", "leads to no pictures"),
+        ("data.yaml", "names: [a, b]\n", "leads to no images"),
         ("data.yaml", "names: [a, b]\ntrain: {a: b}\n", "paths or lists of paths"),
         ("data.yaml", "names: [a, [b]]\ntrain: images\n", "has no names"),
         ("data.yaml", "names: [a, b\n", "not readable as YAML"),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tacit.data.knowledge.rules import Side, complete
+from tacit.data.knowledge.rules import SideInformation, complete
 from tacit.labels import Dense, SparseLabels
 
 # 0 poodle > 1 dog > 2 animal; 3 cat > 2 animal; dog and cat exclude each other; 4 stands alone.
-SIDE = Side(
+SIDE = SideInformation(
     implications=((0, 1), (0, 2), (1, 2), (3, 2)),
     exclusions=((1, 3),),
 )
 
 
-def completed(rows: list[list[int]], side: Side = SIDE) -> tuple[list[list[int]], list[list[int]]]:
+def completed(
+    rows: list[list[int]], side: SideInformation = SIDE
+) -> tuple[list[list[int]], list[list[int]]]:
     labels = SparseLabels.of(np.array(rows, dtype=np.int8))
     done = complete(labels, side)
     return done.labels.dense().tolist(), np.stack(done.contradictions, axis=1).tolist()
@@ -56,7 +58,7 @@ def test_what_was_given_stays_and_contradictions_are_told(
 
 def test_classes_ruled_out_are_absent_with_all_that_imply_them() -> None:
     barred = SparseLabels.from_cells([0, 1], [1, 1], [-1, -1], (2, 5))
-    side = Side(implications=SIDE.implications, ruled_out=barred)
+    side = SideInformation(implications=SIDE.implications, ruled_out=barred)
     rows, contradictions = completed([[0] * 5, [0, 1, 0, 0, 0]], side)
     assert rows == [[-1, -1, 0, 0, 0], [-1, 1, 1, 0, 0]] and contradictions == [[1, 1]]
     assert side.take(np.array([1])).describe() == {"implications": 4, "labels ruled out": 1}
@@ -105,4 +107,4 @@ def test_rules_one_by_one_say_the_same() -> None:
 
 def test_no_labels_and_no_rules_are_nothing_special() -> None:
     assert completed([[0] * 5, [0] * 5]) == ([[0] * 5, [0] * 5], [])
-    assert completed([[1, -1, 0, 0, 1]], Side()) == ([[1, -1, 0, 0, 1]], [])
+    assert completed([[1, -1, 0, 0, 1]], SideInformation()) == ([[1, -1, 0, 0, 1]], [])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tacit.errors import UsageError
 from tacit.models import FAMILIES, build_model
-from tacit.models.trunks.layouts import at_rest, black
+from tacit.models.trunks.layouts import looking, make_black_image
 
 CLASSES = ("bird", "boat", "car")
 # Large families, made small: what is tested is the layout.
@@ -53,7 +53,7 @@ def build(trunk: str, size: int) -> Any:
     ).eval()
 
 
-def pictures(side: int, width: int | None = None) -> Tensor:
+def images(side: int, width: int | None = None) -> Tensor:
     return torch.randn(1, 3, side, width or side, generator=torch.Generator().manual_seed(1))
 
 
@@ -62,21 +62,21 @@ def pictures(side: int, width: int | None = None) -> Tensor:
 def test_every_family_gives_the_map_and_takes_the_sizes_of_its_row(trunk: str) -> None:
     row, side = FAMILIES[trunk], side_of(trunk)
     model = build(trunk, side)
-    logits, maps = model.localise(pictures(side))
+    logits, maps = model.localise(images(side))
     places = side // row.stride
     assert maps.shape == (1, 3, places, places) and maps.std() > 0
-    assert torch.equal(model(pictures(side)), logits)
+    assert torch.equal(model(images(side)), logits)
     if row.others == "none":
         with pytest.raises(UsageError, match=f"does not take {2 * side} x .*; it takes {side}\\."):
-            model(pictures(2 * side))
+            model(images(2 * side))
     else:  # as a model trained at 224 pixels is read at 448
-        assert model.localise(pictures(2 * side))[1].shape == (1, 3, 2 * places, 2 * places)
+        assert model.localise(images(2 * side))[1].shape == (1, 3, 2 * places, 2 * places)
     if row.others == "all of these":
         beyond = lcm(row.stride, row.step) + side
-        assert model.localise(pictures(side, beyond))[1].shape[2] == places
-        assert model.localise(pictures(beyond))[1].shape[2:] == (beyond // row.stride,) * 2
+        assert model.localise(images(side, beyond))[1].shape[2] == places
+        assert model.localise(images(beyond))[1].shape[2:] == (beyond // row.stride,) * 2
     if row.step == 1 and trunk != "tiny":
-        assert build(trunk, side + 1)(pictures(side + 1)).isfinite().all()
+        assert build(trunk, side + 1)(images(side + 1)).isfinite().all()
 
 
 @pytest.mark.parametrize("trunk", [name for name, row in FAMILIES.items() if row.step > 1])
@@ -88,7 +88,7 @@ def test_a_size_that_cannot_be_divided_is_refused_with_two_that_can(trunk: str) 
                if word.strip(",").isdigit()]  # fmt: skip
     assert len(advised) == 2 and all(size % step == 0 for size in advised)
     for size in advised:
-        assert build(trunk, size)(pictures(size)).shape == (1, 3)
+        assert build(trunk, size)(images(size)).shape == (1, 3)
 
 
 @every_family
@@ -97,7 +97,7 @@ def test_every_parameter_has_a_say_in_the_map(trunk: str) -> None:
     for parameter in model.parameters():  # scales of residual branches may begin at 0
         torch.nn.init.normal_(parameter, std=0.1)
     model.train()
-    model(torch.cat([pictures(side_of(trunk))] * 2)).square().sum().backward()
+    model(torch.cat([images(side_of(trunk))] * 2)).square().sum().backward()
     unread = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert not unread
 
@@ -107,21 +107,21 @@ def test_every_parameter_has_a_say_in_the_map(trunk: str) -> None:
 def test_places_are_told_from_other_tokens(trunk: str, prefix: int) -> None:
     side = side_of(trunk)
     network = build(trunk, side).trunk.network
-    tokens = network.forward_features(pictures(side))
-    read = build(trunk, side).trunk(pictures(side))
+    tokens = network.forward_features(images(side))
+    read = build(trunk, side).trunk(images(side))
     assert tokens.shape[1] == prefix + read.shape[2] * read.shape[3]
     torch.testing.assert_close(read.flatten(2).transpose(1, 2), tokens[:, prefix:])
 
 
 @pytest.mark.parametrize("trunk", [*PREFIXES, "swin_tiny_patch4_window7_224", "resnet18"])
 @torch.no_grad()
-def test_a_place_of_the_map_lies_where_it_lies_in_the_picture(trunk: str) -> None:
+def test_a_place_of_the_map_lies_where_it_lies_in_the_image(trunk: str) -> None:
     """Rows and columns are not exchanged: change one corner, and see where features change most."""
     side = side_of(trunk) * 2
-    model, picture = build(trunk, side), torch.zeros(1, 3, side, side)
-    changed = picture.clone()
+    model, image = build(trunk, side), torch.zeros(1, 3, side, side)
+    changed = image.clone()
     changed[:, :, : side // 4, -side // 4 :] = torch.randn(3, side // 4, side // 4)
-    moved = (model.trunk(changed) - model.trunk(picture)).square().sum(1)[0]
+    moved = (model.trunk(changed) - model.trunk(image)).square().sum(1)[0]
     row, column = divmod(int(moved.argmax()), moved.shape[1])
     assert row < moved.shape[0] / 2 <= column
 
@@ -150,9 +150,9 @@ def test_a_look_leaves_no_traces() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with at_rest(network):
+    with looking(network):
         assert not any(module.training for module in network.modules())
-        network(black(network, 64, 64))
+        network(make_black_image(network, 64, 64))
     assert torch.equal(torch.rand(3), expected)
     assert network.training and network.layer2.training and not network.layer1[0].bn1.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -35,5 +35,5 @@ def test_half_precision_weights_with_a_head_of_their_own_load_and_see() -> None:
     with torch.inference_mode():
         logits, cam = model.localise(model.normalise(pixels))
     assert torch.allclose(cam.mean((2, 3)), logits, atol=1e-5)
-    # Trained features differ from picture to picture; those of a broken conversion hardly do.
+    # Trained features differ from image to image; those of a broken conversion hardly do.
     assert (logits[0] - logits[1]).abs().max() > 1e-3

@@ -118,8 +118,8 @@ def test_a_trunk_may_come_from_a_model_trained_before(tmp_path: Path) -> None:
     first = build()
     save_model(first, tmp_path)
     second = build(weights=str(tmp_path / "model.safetensors"))
-    pictures = torch.randn(1, 3, 64, 64)
-    torch.testing.assert_close(second.trunk(pictures), first.trunk(pictures))
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(second.trunk(images), first.trunk(images))
     assert second.recipe["weights"]["unused"] == ["head.bias", "head.weight"]
 
 
@@ -142,8 +142,8 @@ def test_weights_of_torchvision_compute_the_same(name: str, tmp_path: Path) -> N
         place = next(i for i, v in enumerate(theirs_left) if v.shape == value.shape)
         own[key] = theirs_left.pop(place)
     network.load_state_dict(own)
-    pictures = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-    expected, found = theirs.eval()(pictures), network(pictures)
+    images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    expected, found = theirs.eval()(images), network(images)
     assert expected.std() > 0
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 

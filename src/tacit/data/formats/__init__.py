@@ -1,8 +1,8 @@
 """The table of formats: how labels may be written down, and which reader knows them.
 
 Reading the table imports no reader. A new format is one file with ``recognise`` and ``read``, one
-row here and one in ``docs/data.md``. From outside, ``FORMATS["mine"] = MyReader`` is all it takes,
-or a place instead of a name: ``package.module:reader``, or ``path/to/file.py:reader``.
+row here and one in ``docs/formats.md``. From outside, ``FORMATS["mine"] = MyReader`` is all it
+takes, or a place instead of a name: ``package.module:reader``, or ``path/to/file.py:reader``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ FORMATS: dict[str, Any] = {
         "tacit.data.formats.imagefolder", "Hugging Face's imagefolder with metadata files", True
     ),
     "coco_json": Format(
-        "tacit.data.formats.coco_json", "COCO's JSON, or a folder with a file for each part", True
+        "tacit.data.formats.coco_json", "COCO's JSON, or a folder with a file for each split", True
     ),
     "voc_xml": Format("tacit.data.formats.voc_xml", "PASCAL VOC's folders with Annotations/*.xml"),
     "yolo": Format(
@@ -75,7 +75,7 @@ FORMATS: dict[str, Any] = {
     ),
     "label_studio": Format("tacit.data.formats.label_studio", "Label Studio's export as JSON"),
     "cvat": Format("tacit.data.formats.cvat", "CVAT for images 1.1, as XML"),
-    "folders": Format("tacit.data.formats.folders", "A folder of pictures for each class", True),
+    "folders": Format("tacit.data.formats.folders", "A folder of images for each class", True),
 }
 
 
@@ -136,7 +136,7 @@ def read_listing(
     Args:
         path: A file or a folder.
         format: A name from `FORMATS`, or a place such as ``file.py:reader``; found out if None.
-        images: The folder of the pictures, where the format does not say it.
+        images: The folder of the images, where the format does not say it.
         absent: What it means that a class is not mentioned; the format's custom if None.
         options: Further options of the format's reader.
     """

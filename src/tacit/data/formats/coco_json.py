@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
-from tacit.data.formats.shared.json_files import entries, field, numbers, outline, read_json
+from tacit.data.formats.shared.json_files import entries, field, numbers, read_json, read_outline
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.formats.shared.writing import (
+    describe_left_out,
     file_name,
-    left_out,
-    positives_alone,
     refuse_existing,
     refuse_odd_names,
-    whole_folder,
+    require_positives_alone,
+    writing_folder,
 )
 from tacit.data.listing import Absent, Listing
-from tacit.data.split_names import part_in
+from tacit.data.split_names import find_split_name
 from tacit.errors import DataError
 from tacit.files import write_text
 
@@ -43,14 +43,14 @@ def recognise(path: Path) -> Match | None:
 
 
 def _is_coco(path: Path) -> bool:
-    seen = outline(path) if path.suffix.lower() == ".json" else None
+    seen = read_outline(path) if path.suffix.lower() == ".json" else None
     if seen is None or seen.kind != "object" or "data" in seen.keys:
         return False
     return seen.keys >= KEYS if seen.whole else bool(KEYS & seen.keys)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files of a folder's parts; of COCO's own annotations, the instances."""
+    """Return the files of a folder's splits; of COCO's own annotations, the instances."""
     patterns = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
     found = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
     found = [file for file in found if _is_coco(file)]
@@ -64,11 +64,11 @@ def read(
     absent: Absent | None = None,
     name: str | None = None,
 ) -> Listing:
-    """Read one file, or a folder with a file for each part.
+    """Read one file, or a folder with a file for each split.
 
     Args:
         path: The file, or the folder in which they lie, or in whose ``annotations`` they lie.
-        images: Folder of the pictures; looked for beside the file if None.
+        images: Folder of the images; looked for beside the file if None.
         absent: What it means that a class has no annotation in an image.
         name: What the set is called; the file's name if None.
     """
@@ -79,28 +79,28 @@ def read(
     root = images or (root.parent if root.name == "annotations" else root)
     cells, objects = Cells(str(path), absent), Objects()
     rows: list[str] = []
-    parts: list[str] = []
+    splits: list[str] = []
     classes: list[str] = []
     for file in files:
         names, found = _read_file(file, objects, len(rows))
-        if parts and found != classes:
+        if splits and found != classes:
             raise DataError(f"{file} has other categories than {files[0].name}.")
-        classes, part = found, _part(file)
+        classes, split = found, _name_split(file)
         stem = file.stem.removeprefix(PREFIX)
-        also = [f"{top}{folder}" for folder in (stem, part) for top in ("", "images/")]
+        also = [f"{top}{folder}" for folder in (stem, split) for top in ("", "images/")]
         folder, placed = place_names(names, root, images, also)
         below = folder.relative_to(root).as_posix()
         rows += placed if below == "." else [f"{below}/{image}" for image in placed]
-        parts += [part] * len(names)
+        splits += [split] * len(names)
     objects.put_into(cells)
-    several = parts if len(files) > 1 else None
+    several = splits if len(files) > 1 else None
     return assemble(cells, name or path.stem, (root, rows), several, classes)
 
 
-def _part(file: Path) -> str:
-    if file.stem.startswith("_annotations"):  # one in each part's folder
+def _name_split(file: Path) -> str:
+    if file.stem.startswith("_annotations"):  # one in each split's folder
         return file.parent.name
-    return part_in(file.stem, PREFIX)
+    return find_split_name(file.stem, PREFIX)
 
 
 def _read_file(path: Path, objects: Objects, first: int) -> tuple[list[str], list[str]]:
@@ -135,27 +135,32 @@ def _corners(box: Any, where: str) -> list[float]:
 
 
 def write(listing: Listing, path: Path) -> list[str]:
-    """Write a file, or a folder with ``annotations/instances_PART.json`` if there are parts.
+    """Write a file, or a folder with ``annotations/instances_PART.json`` if there are splits.
 
     Boxes are written where the class is known to be present. A label without a box becomes an
     annotation without ``bbox``; no box is invented.
     """
-    notes = [*left_out(listing, boxes=True), *positives_alone(listing, "COCO's JSON")]
+    notes = [
+        *describe_left_out(listing, boxes=True),
+        *require_positives_alone(listing, "COCO's JSON"),
+    ]
     refuse_odd_names(listing)
     boxes = _boxes_of_cells(listing)
     plain = listing.labels.count(1) - len(boxes)
     if plain:
         notes.append(f"{plain:,} labels have no box; their annotations have no bbox")
-    if not listing.parts:
+    if not listing.splits:
         refuse_existing(path)
         write_text(path, json.dumps(_document(listing, np.arange(len(listing)), boxes)))
         return notes
-    with whole_folder(path) as folder:
+    with writing_folder(path) as folder:
         (folder / "annotations").mkdir()
-        for part, rows in zip(listing.part_names(), listing.part_rows(), strict=True):
-            target = folder / "annotations" / f"{PREFIX}{file_name(part)}.json"
-            if part_in(part) != part:
-                raise DataError(f"The part '{part}' would be read as '{part_in(part)}'; rename it.")
+        for split, rows in zip(listing.split_names(), listing.rows_by_split(), strict=True):
+            target = folder / "annotations" / f"{PREFIX}{file_name(split)}.json"
+            if find_split_name(split) != split:
+                raise DataError(
+                    f"The split '{split}' would be read as '{find_split_name(split)}'; rename it."
+                )
             write_text(target, json.dumps(_document(listing, rows, boxes)))
     return notes
 

@@ -44,7 +44,7 @@ def read(
 
     Args:
         path: The file, or the folder with ``annotations.xml``.
-        images: Folder of the pictures; looked for beside the file if None.
+        images: Folder of the images; looked for beside the file if None.
         absent: What it means that a class is not marked in an image.
         name: What the set is called; the file's or folder's name if None.
     """
@@ -56,11 +56,11 @@ def read(
     if export.unlabelled:
         cells.notes.append(f"{export.unlabelled} shapes without a label are left out")
     subsets = set(export.subsets)
-    parts = export.subsets if len(subsets) > 1 and "" not in subsets else None
+    splits = export.subsets if len(subsets) > 1 and "" not in subsets else None
     classes = list(dict.fromkeys(export.classes))
     missing = sorted(cells.names() - set(classes)) if classes else []
     placed = place_names(export.images, file.parent, images)
-    return assemble(cells, name or path.stem, placed, parts, [*classes, *missing])
+    return assemble(cells, name or path.stem, placed, splits, [*classes, *missing])
 
 
 class _Export:

@@ -1,7 +1,7 @@
-"""Hugging Face's imagefolder: pictures with metadata.csv, .jsonl or .parquet beside them.
+"""Hugging Face's imagefolder: images with metadata.csv, .jsonl or .parquet beside them.
 
-Folders called train, test and the like are parts. The columns are those of a table, with the
-pictures in ``file_name``.
+Folders called train, test and the like are splits. The columns are those of a table, with the
+images in ``file_name``.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import pyarrow as pa
 
 from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells
-from tacit.data.formats.shared.folders import folders_in
+from tacit.data.formats.shared.folders import list_folders
 from tacit.data.formats.shared.writing import (
-    Pictures,
-    bring_picture,
+    Transfer,
+    bring_image,
+    describe_left_out,
     file_name,
-    left_out,
     refuse_odd_names,
-    whole_folder,
     write_classes,
+    writing_folder,
 )
 from tacit.data.formats.table.files import read_table
-from tacit.data.formats.table.read import Told, read_rows
+from tacit.data.formats.table.read import TableOptions, read_rows
 from tacit.data.formats.table.write import list_rows, says_negatives, write_jsonl
 from tacit.data.listing import Absent, Listing
-from tacit.data.split_names import is_part
+from tacit.data.split_names import is_split_name
 from tacit.errors import DataError, UsageError
 
 FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -41,8 +41,8 @@ def recognise(path: Path) -> Match | None:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the tables in a folder, or in the folders of its parts."""
-    folders = [path, *(folder for folder in folders_in(path) if is_part(folder.name))]
+    """Return the tables in a folder, or in the folders of its splits."""
+    folders = [path, *(folder for folder in list_folders(path) if is_split_name(folder.name))]
     return [folder / name for folder in folders for name in FILES if (folder / name).is_file()]
 
 
@@ -74,12 +74,12 @@ def read(
         negative_value: The number that means absent in columns of classes: 0 or -1.
     """
     if images is not None:
-        raise UsageError("An imagefolder has its pictures beside its tables; leave images out.")
+        raise UsageError("An imagefolder has its images beside its tables; leave images out.")
     files = _files(path)
     if not files:
-        raise DataError(f"{path} has no {', '.join(FILES)}, in itself or in folders of parts.")
-    columns = {"image": COLUMN, "label": label_column, "negative": negative_column, "part": None}
-    told = Told(columns, classes, separator, negative_value, other_columns)
+        raise DataError(f"{path} has no {', '.join(FILES)}, in itself or in folders of splits.")
+    columns = {"image": COLUMN, "label": label_column, "negative": negative_column, "split": None}
+    told = TableOptions(columns, classes, separator, negative_value, other_columns)
     tables = [_read_file(file, path, told.words()) for file in files]
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
@@ -91,7 +91,7 @@ def read(
 
 
 def _read_file(path: Path, top: Path, words: frozenset[str]) -> pa.Table:
-    """Read a table, and say its pictures' names and its part from the folder above."""
+    """Read a table; the folder above gives its split and completes its images' names."""
     table = read_table(path, words)
     folder = path.parent.relative_to(top).as_posix()
     if COLUMN not in table.column_names:
@@ -106,28 +106,28 @@ def _read_file(path: Path, top: Path, words: frozenset[str]) -> pa.Table:
     return table.append_column("split", pa.array([folder] * table.num_rows, pa.string()))
 
 
-def write(listing: Listing, path: Path, *, pictures: Pictures = "link") -> list[str]:
-    """Write a folder for each part with ``metadata.jsonl`` and the pictures.
+def write(listing: Listing, path: Path, *, transfer: Transfer = "link") -> list[str]:
+    """Write a folder for each split with ``metadata.jsonl`` and the images.
 
     Args:
         listing: The labels.
         path: A folder that is not there yet.
-        pictures: "link" makes links to the pictures, "copy" copies them.
+        transfer: "link" makes links to the images, "copy" copies them.
     """
     refuse_odd_names(listing)
-    notes, negatives = left_out(listing), says_negatives(listing)
+    notes, negatives = describe_left_out(listing), says_negatives(listing)
     if listing.labels.count(-1) and not negatives:
         notes.append("what is not present is absent: read it with absent = negative")
-    with whole_folder(path) as folder:
-        names = zip(listing.part_names() or [""], listing.part_rows(), strict=True)
-        for part, rows in names:
-            if part and not is_part(part):
-                raise DataError(f"The part '{part}' would not be read as a part; call it train.")
-            inside = folder / file_name(part) if part else folder
+    with writing_folder(path) as folder:
+        names = zip(listing.split_names() or [""], listing.rows_by_split(), strict=True)
+        for split, rows in names:
+            if split and not is_split_name(split):
+                raise DataError(f"The split '{split}' would not be read as a split; call it train.")
+            inside = folder / file_name(split) if split else folder
             inside.mkdir(exist_ok=True)
-            below = [listing.images[row].removeprefix(f"{part}/") for row in rows]
+            below = [listing.images[row].removeprefix(f"{split}/") for row in rows]
             for row, image in zip(rows, below, strict=True):
-                bring_picture(listing, int(row), inside / image, pictures)
+                bring_image(listing, int(row), inside / image, transfer)
             some = Listing("", Path(), below, listing.classes, listing.labels.take(rows))
             write_jsonl(inside / FILES[1], list_rows(some, negatives, COLUMN, None))
         notes += write_classes(folder, listing, (1, -1) if negatives else (1,))

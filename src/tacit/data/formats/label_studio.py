@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, find_folder, place_names
-from tacit.data.formats.shared.folders import is_picture
-from tacit.data.formats.shared.json_files import numbers, outline, read_json, words
+from tacit.data.formats.shared.folders import is_image
+from tacit.data.formats.shared.json_files import numbers, read_json, read_outline, words
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.listing import Absent, Listing
 from tacit.errors import DataError
@@ -28,7 +28,7 @@ KINDS = frozenset(("choices", "taxonomy", "labels", *(f"{shape}labels" for shape
 
 def recognise(path: Path) -> Match | None:
     """Say why a path looks like an export of Label Studio."""
-    seen = outline(path) if path.is_file() and path.suffix.lower() == ".json" else None
+    seen = read_outline(path) if path.is_file() and path.suffix.lower() == ".json" else None
     if seen is None or seen.kind != "list" or "data" not in seen.keys or not seen.keys & ANSWERS:
         return None
     return Match("a JSON list of tasks with annotations")
@@ -48,11 +48,11 @@ def read(
 
     Args:
         path: The exported file, as JSON (not JSON-MIN).
-        images: Folder of the pictures; looked for beside the file if None.
+        images: Folder of the images; looked for beside the file if None.
         absent: What it means that nobody chose a class. If absent means negative, tasks without
             annotations are left out.
         name: What the set is called; the file's name if None.
-        image_key: The name in ``data`` under which a task has its picture.
+        image_key: The name in ``data`` under which a task has its image.
         control: Only what was chosen with this control (``from_name``).
         classes: Class names in order.
     """
@@ -132,8 +132,8 @@ class _Reading:
             [*size, *shape, value.get("rotation") or 0], 7, self.where
         )
         left, top, width, height = (
-            part * whole / 100
-            for part, whole in ((x, across), (y, down), (width, across), (height, down))
+            percent * whole / 100
+            for percent, whole in ((x, across), (y, down), (width, across), (height, down))
         )
         sine, cosine = math.sin(math.radians(turn)), math.cos(math.radians(turn))
         ends = [(a, b) for a in (0.0, width) for b in (0.0, height)]
@@ -144,25 +144,25 @@ class _Reading:
 
 
 def _image_key(tasks: list[dict[str, Any]], where: str) -> str:
-    """Return the name under which tasks have their picture."""
+    """Return the name under which tasks have their image."""
     data = tasks[0].get("data") if tasks else None
     found: dict[str, Any] = data if isinstance(data, dict) else {}
     for key, value in found.items():
-        if isinstance(value, str) and (key.startswith("im") or is_picture(_path(value))):
+        if isinstance(value, str) and (key.startswith("im") or is_image(_path(value))):
             return key
-    raise DataError(f"{where}: the first task has no picture in 'data'. Say which with image_key.")
+    raise DataError(f"{where}: the first task has no image in 'data'. Say which with image_key.")
 
 
 def _address(task: dict[str, Any], key: str, where: str) -> str:
     data = task.get("data")
     value = data.get(key) if isinstance(data, dict) else None
     if not isinstance(value, str) or not _path(value).strip("/"):
-        raise DataError(f"{where} has a task without a picture's address in '{key}'.")
+        raise DataError(f"{where} has a task without an image's address in '{key}'.")
     return value
 
 
 def _path(address: str) -> str:
-    """Return the path of a picture in an address."""
+    """Return the path of an image in an address."""
     try:
         parts = urlsplit(address)
     except ValueError:

@@ -20,17 +20,17 @@ from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble, find_folder
 from tacit.data.formats.shared.json_files import read_text
 from tacit.data.formats.shared.writing import (
+    describe_left_out,
     file_name,
-    left_out,
-    named_rows,
+    name_rows,
     refuse_existing,
     refuse_odd_names,
-    whole_folder,
     write_classes,
+    writing_folder,
 )
-from tacit.data.formats.table.files import first_line
+from tacit.data.formats.table.files import read_first_line
 from tacit.data.listing import Absent, Listing
-from tacit.data.split_names import is_part
+from tacit.data.split_names import is_split_name
 from tacit.errors import DataError
 from tacit.files import write_atomically
 from tacit.names import csv_writer
@@ -49,13 +49,13 @@ def recognise(path: Path) -> Match | None:
 
 
 def _is_labels(path: Path) -> bool:
-    return path.suffix.lower() == ".csv" and set(COLUMNS) <= set(first_line(path))
+    return path.suffix.lower() == ".csv" and set(COLUMNS) <= set(read_first_line(path))
 
 
 def _files(folder: Path) -> list[Path]:
     """Return the files of human labels in a folder; those of machines and of boxes are others."""
     found = [file for file in sorted(folder.glob("*.csv")) if "machine" not in file.name]
-    return [file for file in found if _is_labels(file) and "XMin" not in first_line(file)]
+    return [file for file in found if _is_labels(file) and "XMin" not in read_first_line(file)]
 
 
 def read(
@@ -67,13 +67,13 @@ def read(
     suffix: str = ".jpg",
     classes: Sequence[str] | None = None,
 ) -> Listing:
-    """Read a file of human labels, or a folder with one for each part.
+    """Read a file of human labels, or a folder with one for each split.
 
     Classes are called as ``class-descriptions.csv`` beside the labels says.
 
     Args:
         path: The file or the folder.
-        images: Folder of the pictures, perhaps with a folder for each part; looked for beside the
+        images: Folder of the images, perhaps with a folder for each split; looked for beside the
             labels if None.
         absent: What it means that nobody was asked about a class.
         name: What the set is called; the file's or folder's name if None.
@@ -85,26 +85,26 @@ def read(
         raise DataError(f"{path} has no CSV file with {', '.join(COLUMNS)}.")
     root = path if path.is_dir() else path.parent
     cells = Cells(str(path), absent)
-    called = _descriptions(root)
+    called = _read_descriptions(root)
     rows: list[str] = []
-    parts: list[str] = []
+    splits: list[str] = []
     for file in files:
-        part = file.stem.partition(ENDING)[0] if ENDING in file.stem else file.stem
-        part = part if len(files) > 1 else next((p for p in [part] if is_part(p)), "")
+        split = file.stem.partition(ENDING)[0] if ENDING in file.stem else file.stem
+        split = split if len(files) > 1 else next((p for p in [split] if is_split_name(p)), "")
         names = _read_file(file, cells, called, len(rows))
         named = [f"{name}{suffix}" for name in names]
         top = images or root
-        folder = find_folder(named, top, images if images else None, [part] if part else [])
+        folder = find_folder(named, top, images if images else None, [split] if split else [])
         below = folder.relative_to(top).as_posix()
         rows += named if below == "." else [f"{below}/{image}" for image in named]
-        parts += [part] * len(named)
-    several = parts if len(files) > 1 else None
+        splits += [split] * len(named)
+    several = splits if len(files) > 1 else None
     return assemble(
         cells, name or path.stem, (images or root, rows), several, classes or (), beside=root
     )
 
 
-def _descriptions(folder: Path) -> dict[str, str]:
+def _read_descriptions(folder: Path) -> dict[str, str]:
     """Return what the classes are called; where two are called alike, with their ID."""
     called: dict[str, str] = {}
     for file in sorted(folder.glob(NAMES)):
@@ -151,7 +151,7 @@ def _read_file(path: Path, cells: Cells, called: dict[str, str], first: int) -> 
 
 
 def write(listing: Listing, path: Path) -> list[str]:
-    """Write a file, or a folder with a file for each part if there are parts."""
+    """Write a file, or a folder with a file for each split if there are splits."""
     refuse_odd_names(listing)
     suffix = Path(listing.images[0]).suffix
     others = [name for name in listing.images if not name.endswith(suffix) or name == suffix]
@@ -166,16 +166,16 @@ def write(listing: Listing, path: Path) -> list[str]:
             f"Open Images' labels have no place for {int((known == 0).sum())} images of "
             f"'{listing.name}' of which nothing is known. Write a table."
         )
-    notes = left_out(listing)
+    notes = describe_left_out(listing)
     if suffix != ".jpg":
         notes.append(f'read it with suffix = "{suffix}"')
-    if not listing.parts:
+    if not listing.splits:
         refuse_existing(path)
         notes += write_classes(path.parent, listing, (1, -1))
         write_atomically(path, lambda target: _write(target, listing, suffix))
         return notes
-    with whole_folder(path) as folder:
-        for part, rows in zip(listing.part_names(), listing.part_rows(), strict=True):
+    with writing_folder(path) as folder:
+        for split, rows in zip(listing.split_names(), listing.rows_by_split(), strict=True):
             some = Listing(
                 "",
                 listing.root,
@@ -183,7 +183,7 @@ def write(listing: Listing, path: Path) -> list[str]:
                 listing.classes,
                 listing.labels.take(rows),
             )
-            _write(folder / f"{file_name(part)}{ENDING}.csv", some, suffix)
+            _write(folder / f"{file_name(split)}{ENDING}.csv", some, suffix)
         notes += write_classes(folder, listing, (1, -1))
     return notes
 
@@ -193,7 +193,7 @@ def _write(path: Path, listing: Listing, suffix: str) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         write_row = csv_writer(file)
         write_row(HEADER)
-        present, absent = (named_rows(labels, classes, state) for state in (1, -1))
+        present, absent = (name_rows(labels, classes, state) for state in (1, -1))
         for image, there, not_there in zip(listing.images, present, absent, strict=True):
             for confidence, names in ((1, there), (0, not_there)):
                 for name in names:

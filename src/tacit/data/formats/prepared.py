@@ -26,7 +26,7 @@ def read(
 
     Args:
         path: The folder.
-        images: The folder of the pictures, if they were moved.
+        images: The folder of the images, if they were moved.
         absent: Not to be given: the folder says it.
         observed: Name of other observed labels in the folder.
     """

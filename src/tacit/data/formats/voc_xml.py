@@ -16,7 +16,7 @@ from tacit.data.formats.shared.json_files import numbers
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.formats.shared.xml_files import walk
 from tacit.data.listing import Absent, Listing
-from tacit.data.split_names import is_part
+from tacit.data.split_names import is_split_name
 from tacit.errors import DataError, UsageError
 from tacit.names import read_lines
 
@@ -45,7 +45,7 @@ def read(
 
     Args:
         path: The folder that holds ``Annotations``.
-        images: Folder of the pictures; ``JPEGImages`` beside the annotations if None.
+        images: Folder of the images; ``JPEGImages`` beside the annotations if None.
         absent: What it means that a class has no object in an image.
         name: What the set is called; the folder's name if None.
         difficult: What a class is in an image where all its objects are marked as difficult.
@@ -53,47 +53,47 @@ def read(
     """
     if difficult not in STATES:
         raise UsageError(f"difficult is positive, unknown or absent, not {difficult}.")
-    parts = _sets(path)
+    splits = _sets(path)
     files = {file.stem: file for file in sorted((path / FOLDER).glob("*.xml"))}
     if not files:
         raise DataError(f"{path} has no {FOLDER}/*.xml.")
     cells, objects, doubtful = Cells(str(path), absent), Objects(), Objects()
-    stems = [stem for stem in parts or files if stem in files]
+    stems = [stem for stem in splits or files if stem in files]
     names = []
     for row, stem in enumerate(stems):
         names.append(_read_file(files[stem], row, objects, doubtful))
-    if parts:
-        missing, idle = len(parts.keys() - files.keys()), len(files.keys() - parts.keys())
+    if splits:
+        missing, idle = len(splits.keys() - files.keys()), len(files.keys() - splits.keys())
         cells.notes.append(
             f"{missing} images of {SETS} have no annotations, and {idle} annotated images are in "
             f"no set; both are left out"
         )
     objects.put_into(cells)
-    only = doubtful.without(objects)
+    only = doubtful.drop_classes_of(objects)
     only.put_into(cells, STATES[difficult])
     cells.notes.append(f"where all of a class's objects are difficult ({len(only)}): {difficult}")
     return assemble(
         cells,
         name or path.name,
         place_names(names, path, images),
-        [parts[stem] for stem in stems] if parts else None,
+        [splits[stem] for stem in stems] if splits else None,
         classes or (),
         beside=path,
     )
 
 
 def _sets(path: Path) -> dict[str, str]:
-    """Return each image's part, as far as there are lists of images called like parts."""
+    """Return each image's split, as far as there are lists of images called like splits."""
     folder = path / SETS
-    named = {file.stem: file for file in sorted(folder.glob("*.txt")) if is_part(file.stem)}
+    named = {file.stem: file for file in sorted(folder.glob("*.txt")) if is_split_name(file.stem)}
     if {"train", "val"} <= named.keys():
         named.pop("trainval", None)  # these two together
-    parts: dict[str, str] = {}
-    for part, file in named.items():
+    splits: dict[str, str] = {}
+    for split, file in named.items():
         for line in read_lines(file):
-            if parts.setdefault(line.split()[0], part) != part:
+            if splits.setdefault(line.split()[0], split) != split:
                 raise DataError(f"{file} lists an image that is in another set, too: {line[:60]}.")
-    return parts
+    return splits
 
 
 def _read_file(path: Path, row: int, objects: Objects, doubtful: Objects) -> str:

@@ -16,17 +16,17 @@ import yaml
 
 from tacit.data.formats import Match
 from tacit.data.formats.shared.assemble import Cells, assemble
-from tacit.data.formats.shared.folders import picture_files
+from tacit.data.formats.shared.folders import list_image_files
 from tacit.data.formats.shared.json_files import numbers, read_head, read_text
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.listing import Absent, Listing
-from tacit.data.split_names import is_part
+from tacit.data.split_names import is_split_name
 from tacit.errors import DataError
 from tacit.names import read_lines
 
 FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 IMAGES, LABELS, CLASSES = "images", "labels", "classes.txt"
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 LONGEST = 5_000_000
 _NAMES = re.compile(r"^[\"']?names[\"']?\s*:", re.MULTILINE)
 
@@ -50,7 +50,7 @@ def _description(path: Path) -> Path | None:
 
 def _labels_beside(path: Path) -> Iterator[Path]:
     """Find folders of text files that mirror folders of images."""
-    for folder in (path, *(inner for inner in sorted(path.iterdir()) if is_part(inner.name))):
+    for folder in (path, *(inner for inner in sorted(path.iterdir()) if is_split_name(inner.name))):
         if (folder / IMAGES).is_dir() and (folder / LABELS).is_dir():
             yield from (folder / LABELS).glob("**/*.txt")
 
@@ -72,7 +72,7 @@ def read(
         absent: What it means that a class has no box in an image. If absent means negative, images
             without a text file are left out.
         name: What the set is called; the folder's name if None.
-        boxes: Read where objects are. Every picture is opened for it, because its size is needed.
+        boxes: Read where objects are. Every image is opened for it, because its size is needed.
     """
     file = _description(path)
     home = path if path.is_dir() else path.parent
@@ -80,23 +80,23 @@ def read(
         document = _read_yaml(file)
         classes = _classes(document, file)
         base = images or _base(document, home)
-        found = {part: _listed(document.get(part), base, home, file) for part in PARTS}
+        found = {split: _list_images(document.get(split), base, home, file) for split in SPLITS}
     else:
         if not (home / CLASSES).is_file():
             raise DataError(f"{path} has neither {FILES[0]} nor {CLASSES}, which name the classes.")
         classes = dict(enumerate(read_lines(home / CLASSES)))
         base = images or home
-        found = _found(base)
-    found = {part: files for part, files in found.items() if files}
+        found = _find_images(base)
+    found = {split: files for split, files in found.items() if files}
     files = [file for listed in found.values() for file in listed]
     if not files:
-        raise DataError(f"{path} leads to no pictures.")
-    parts = [part for part, listed in found.items() for _ in listed]
+        raise DataError(f"{path} leads to no images.")
+    splits = [split for split, listed in found.items() for _ in listed]
     cells = Cells(str(path), absent)
     kept = _read_labels(cells, files, classes, boxes)
     root = Path(os.path.commonpath([base.absolute(), *{file.absolute().parent for file in files}]))
     rows = [files[row].absolute().relative_to(root).as_posix() for row in kept]
-    several = [parts[row] for row in kept] if len(found) > 1 else None
+    several = [splits[row] for row in kept] if len(found) > 1 else None
     return assemble(cells, name or base.name, (root, rows), several, list(classes.values()))
 
 
@@ -142,8 +142,8 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _listed(said: Any, base: Path, home: Path, file: Path) -> list[Path]:
-    """Return the pictures of a part: of a folder, of a list in a file, or of several of these."""
+def _list_images(said: Any, base: Path, home: Path, file: Path) -> list[Path]:
+    """Return the images of a split: of a folder, of a list in a file, or of several of these."""
     if not said:
         return []
     entries = said if isinstance(said, list) else [said]
@@ -156,7 +156,7 @@ def _listed(said: Any, base: Path, home: Path, file: Path) -> list[Path]:
         folder = next((place for place in places if _is_folder(place)), None)
         listed = next((place for place in places if _is_list(place)), None)
         if folder is not None:
-            files += picture_files(folder)
+            files += list_image_files(folder)
         elif listed is not None:
             files += [listed.parent / line for line in read_lines(listed)]
         else:
@@ -171,22 +171,24 @@ def _is_list(path: Path) -> bool:
         return False
 
 
-def _found(base: Path) -> dict[str, list[Path]]:
-    """Return the pictures of folders that nobody described."""
-    inner = {folder.name: folder for folder in sorted(base.iterdir()) if is_part(folder.name)}
-    split = {part: folder / IMAGES for part, folder in inner.items()}
+def _find_images(base: Path) -> dict[str, list[Path]]:
+    """Return the images of folders without a description file."""
+    inner = {folder.name: folder for folder in sorted(base.iterdir()) if is_split_name(folder.name)}
+    folders = {split: folder / IMAGES for split, folder in inner.items()}
     below = base / IMAGES
     if below.is_dir():
-        split = {folder.name: folder for folder in sorted(below.iterdir()) if is_part(folder.name)}
-        if not split:
-            return {"": picture_files(below)}
-    return {part: picture_files(folder) for part, folder in split.items() if folder.is_dir()}
+        folders = {
+            folder.name: folder for folder in sorted(below.iterdir()) if is_split_name(folder.name)
+        }
+        if not folders:
+            return {"": list_image_files(below)}
+    return {split: list_image_files(folder) for split, folder in folders.items() if folder.is_dir()}
 
 
 def _read_labels(
     cells: Cells, files: list[Path], classes: dict[int, str], boxes: bool
 ) -> list[int]:
-    """Add the objects of all pictures, and return which pictures are kept."""
+    """Add the objects of all images, and return which images are kept."""
     objects, bare = Objects(), 0
     kept: list[int] = []
     for number, file in enumerate(files):
@@ -204,20 +206,20 @@ def _read_labels(
     objects.put_into(cells)
     if bare:
         fate = "left out" if cells.rest == "negative" else "unknown in every class"
-        cells.notes.append(f"{bare:,} pictures have no text file: nobody looked, they are {fate}")
+        cells.notes.append(f"{bare:,} images have no text file: nobody looked, they are {fate}")
     if not kept:
-        raise DataError(f"{cells.where}: none of {len(files):,} pictures has a text file.")
+        raise DataError(f"{cells.where}: none of {len(files):,} images has a text file.")
     return kept
 
 
-def _label_file(picture: Path) -> Path:
-    """Return the text file of a picture: below ``labels`` where it is below ``images``."""
-    parts = list(picture.parts)
-    for place in range(len(parts) - 2, -1, -1):
-        if parts[place] == IMAGES:
-            parts[place] = LABELS
+def _label_file(image: Path) -> Path:
+    """Return the text file of an image: below ``labels`` where it is below ``images``."""
+    steps = list(image.parts)
+    for place in range(len(steps) - 2, -1, -1):
+        if steps[place] == IMAGES:
+            steps[place] = LABELS
             break
-    return Path(*parts).with_suffix(".txt")
+    return Path(*steps).with_suffix(".txt")
 
 
 def _add(
@@ -249,11 +251,11 @@ def _add(
     objects.add(row, name, corners)
 
 
-def _size(picture: Path) -> tuple[int, int]:
+def _size(image: Path) -> tuple[int, int]:
     from PIL import Image
 
     try:
-        with Image.open(picture) as opened:
+        with Image.open(image) as opened:
             return opened.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"The picture {picture} cannot be opened for its size.") from error
+        raise DataError(f"The image {image} cannot be opened for its size.") from error

@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tacit.data.formats.shared.assemble import place_names
-from tacit.data.formats.table.files import SUFFIXES, as_table, find_column, read_table
-from tacit.data.formats.table.name_lists import named_cells
+from tacit.data.formats.table.files import SUFFIXES, find_column, read_table, to_table
+from tacit.data.formats.table.name_lists import read_named_cells
 from tacit.data.formats.table.read import IMAGE
-from tacit.data.knowledge.rules import spread
+from tacit.data.knowledge.rules import spread_columns
 from tacit.data.listing import Listing
 from tacit.errors import DataError, UsageError, nearest_name
 from tacit.labels import SparseLabels
@@ -51,7 +51,7 @@ def read_groups(
             of groups.
         listing: The images.
         image_column: The column of file names, if it is called otherwise.
-        images: The folder of the pictures, if the user says it.
+        images: The folder of the images, if the user says it.
     """
     apart = Path(column).suffix.lower() in SUFFIXES and Path(column).is_file()
     source = Path(column) if apart else labels
@@ -62,7 +62,7 @@ def read_groups(
             f"a column. Give a table with a column of file names and one of groups."
         )
     words = {column.lower(), (image_column or "").lower(), *IMAGE}
-    table = _read_words(Path(source), words, apart) if in_file else as_table(source)
+    table = _read_words(Path(source), words, apart) if in_file else to_table(source)
     named = image_column if image_column in table.column_names else None
     file_column = named or _image_column(table)
     group_column = _only_other(table, file_column, source) if apart else _named(table, column)
@@ -118,12 +118,12 @@ def read_catalogue(
             f"The catalogue {path} needs a first column of groups and a column '{ALLOWED}' or "
             f"'{ABSENT}' of classes; it has {', '.join(table.column_names)}."
         )
-    ruled, strange = _ruled_out(table, first, said[0], classes, above)
+    ruled, strange = _find_ruled_out(table, first, said[0], classes, above)
     listed = list(ruled)
     number_of = {name: number for number, name in enumerate(listed)}
     number = np.array([number_of.get(name or "", -1) for name in groups.names], dtype=np.int64)
     known = np.flatnonzero(number >= 0)
-    rows, columns = spread([ruled[name] for name in listed], (known, number[known]))
+    rows, columns = spread_columns([ruled[name] for name in listed], (known, number[known]))
     unknown = sum(name is not None for name in groups.names) - len(known)
     notes = []
     if strange:
@@ -135,7 +135,7 @@ def read_catalogue(
     return SparseLabels.from_cells(rows, columns, states, shape), notes
 
 
-def _ruled_out(
+def _find_ruled_out(
     table: pa.Table,
     key: str,
     said: str,
@@ -146,7 +146,7 @@ def _ruled_out(
     number_of = {name: number for number, name in enumerate(classes)}
     keys = [str(value) for value in table[key].cast(pa.string()).to_pylist()]
     listed: dict[str, set[int]] = {name: set() for name in keys}
-    named = named_cells(table[said], said, None)
+    named = read_named_cells(table[said], said, None)
     strange = {named.names[number] for number in named.numbers} - set(number_of)
     for row, number in zip(named.rows, named.numbers, strict=True):
         column = number_of.get(named.names[number])

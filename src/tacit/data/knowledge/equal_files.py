@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 
 
 def merge_equal_files(listing: Listing) -> tuple[Listing, NDArray[np.int64], list[str]]:
-    """Join images of one part whose files are equal, byte for byte.
+    """Join images of one split whose files are equal, byte for byte.
 
     The first of them stays. What is known of any of them is known of it; a class that is present
     in one and absent in another becomes unknown.
@@ -26,19 +26,19 @@ def merge_equal_files(listing: Listing) -> tuple[Listing, NDArray[np.int64], lis
         The listing, the rows that stay, and what a person should know.
     """
     content = _contents(listing)
-    parts = np.unique(listing.parts, return_inverse=True)[1] if listing.parts else 0 * content
+    splits = np.unique(listing.splits, return_inverse=True)[1] if listing.splits else 0 * content
     _, first, inverse = np.unique(
-        content * (len(listing) + 1) + parts, return_index=True, return_inverse=True
+        content * (len(listing) + 1) + splits, return_index=True, return_inverse=True
     )
     kept = np.sort(first)
     target = np.searchsorted(kept, first[inverse]).astype(np.int64)
     notes = []
     across = len(kept) - len(np.unique(content))
     if across:
-        notes.append(f"{across:,} images are in another part, too, and were left there")
+        notes.append(f"{across:,} images are in another split, too, and were left there")
     if len(kept) == len(listing):
         return listing, kept, notes
-    labels, disagreeing = _joined(listing.labels, target, len(kept))
+    labels, disagreeing = _join_rows(listing.labels, target, len(kept))
     notes.insert(0, f"{len(listing) - len(kept):,} images are equal files and were merged")
     if disagreeing:
         notes.append(
@@ -52,7 +52,7 @@ def merge_equal_files(listing: Listing) -> tuple[Listing, NDArray[np.int64], lis
         listing,
         images=[listing.images[row] for row in kept.tolist()],
         labels=labels,
-        parts=[listing.parts[row] for row in kept.tolist()] if listing.parts else (),
+        splits=[listing.splits[row] for row in kept.tolist()] if listing.splits else (),
         boxes=boxes,
         truth=None if listing.truth is None else listing.truth.take(kept),
     )
@@ -80,7 +80,7 @@ def _digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _joined(
+def _join_rows(
     labels: SparseLabels, target: NDArray[np.int64], count: int
 ) -> tuple[SparseLabels, int]:
     """Join the labels of rows that become one."""

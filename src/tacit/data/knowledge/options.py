@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.data.knowledge.rules import Side, complete
+from tacit.data.knowledge.rules import SideInformation, complete
 from tacit.data.listing import Listing
 from tacit.data.source import Source
 from tacit.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Beside:
+class SideOptions:
     """What a user says, as arguments of `tacit.load` or as options of a recipe.
 
     Attributes:
@@ -42,30 +42,34 @@ class Beside:
             raise UsageError(f"at_most is a number of labels, 1 or more, not {self.at_most!r}.")
 
 
-BESIDE = tuple(field.name for field in fields(Beside))
+BESIDE = tuple(field.name for field in fields(SideOptions))
 
 
 @dataclass(frozen=True)
-class Whole:
+class CompletedListing:
     """A listing and its side information."""
 
     listing: Listing
-    side: Side | None
+    side: SideInformation | None
 
-    def source(self, part: str | None) -> Source:
-        """Return the images of one part, or all of them."""
-        source = self.listing.source(part)
+    def source(self, split: str | None) -> Source:
+        """Return the images of one split, or all of them."""
+        source = self.listing.source(split)
         if self.side is None:
             return source
         rows = np.arange(len(self.listing))
-        if part is not None:
-            rows = np.flatnonzero(np.asarray(self.listing.parts, dtype=object) == part)
+        if split is not None:
+            rows = np.flatnonzero(np.asarray(self.listing.splits, dtype=object) == split)
         return source.with_side(self.side.take(rows))
 
 
 def add_side(
-    listing: Listing, beside: Beside, labels: Any, image_column: str | None, images: Path | None
-) -> tuple[Listing, Side | None]:
+    listing: Listing,
+    beside: SideOptions,
+    labels: Any,
+    image_column: str | None,
+    images: Path | None,
+) -> tuple[Listing, SideInformation | None]:
     """Read what lies beside the labels, and add the known labels that follow from it.
 
     Args:
@@ -73,14 +77,14 @@ def add_side(
         beside: What the user says.
         labels: The file or table that the labels were read from.
         image_column: Its column of file names, if it is called otherwise.
-        images: The folder of the pictures, if the user says it.
+        images: The folder of the images, if the user says it.
     """
-    if beside == Beside():
+    if beside == SideOptions():
         return listing, None
     notes: list[str] = []
-    side = Side(at_most=beside.at_most)
+    side = SideInformation(at_most=beside.at_most)
     if beside.at_most is not None:
-        notes += _too_many(listing, beside.at_most)
+        notes += _report_too_many(listing, beside.at_most)
     groups = None
     if beside.groups is not None:
         from tacit.data.knowledge.catalogue import read_groups
@@ -94,7 +98,7 @@ def add_side(
         groups = groups and groups.take(kept)
     if groups is not None:
         side = replace(side, groups=groups.numbers)
-        notes += _across_parts(listing, groups.numbers)
+        notes += _count_across_splits(listing, groups.numbers)
     if beside.taxonomy is not None:
         from tacit.data.knowledge.taxonomy import read_taxonomy
 
@@ -109,10 +113,12 @@ def add_side(
         )
         side = replace(side, ruled_out=ruled_out)
         notes += found
-    return _completed(listing, side, notes)
+    return _complete_labels(listing, side, notes)
 
 
-def _completed(listing: Listing, side: Side, notes: Sequence[str]) -> tuple[Listing, Side]:
+def _complete_labels(
+    listing: Listing, side: SideInformation, notes: Sequence[str]
+) -> tuple[Listing, SideInformation]:
     """Add what follows, and say where the labels contradict what lies beside them."""
     found = [*notes]
     if side.implications or side.exclusions or side.ruled_out is not None:
@@ -136,16 +142,16 @@ def _completed(listing: Listing, side: Side, notes: Sequence[str]) -> tuple[List
     return listing, replace(side, notes=tuple(found))
 
 
-def _too_many(listing: Listing, at_most: int) -> list[str]:
+def _report_too_many(listing: Listing, at_most: int) -> list[str]:
     count = int((listing.labels.per_image(1) > at_most).sum())
     return [f"{count:,} images have more than {at_most} known positives"] if count else []
 
 
-def _across_parts(listing: Listing, groups: NDArray[np.int64]) -> list[str]:
-    """Say how many groups have images in several parts, which the user's files decided."""
-    if not listing.parts:
+def _count_across_splits(listing: Listing, groups: NDArray[np.int64]) -> list[str]:
+    """Say how many groups have images in several splits, which the user's files decided."""
+    if not listing.splits:
         return []
-    _, part = np.unique(np.asarray(listing.parts), return_inverse=True)
-    pairs = np.unique(np.stack([groups, part]), axis=1)
+    _, split = np.unique(np.asarray(listing.splits), return_inverse=True)
+    pairs = np.unique(np.stack([groups, split]), axis=1)
     divided = int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
-    return [f"{divided:,} groups have images in several parts"] if divided else []
+    return [f"{divided:,} groups have images in several splits"] if divided else []

@@ -19,7 +19,7 @@ UNSAID = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class SideInformation:
     """Side information of a set of images.
 
     Attributes:
@@ -41,7 +41,7 @@ class Side:
     notes: tuple[str, ...] = ()
     contradicting: NDArray[np.bool_] | None = None
 
-    def take(self, rows: NDArray[np.intp]) -> Side:
+    def take(self, rows: NDArray[np.intp]) -> SideInformation:
         """Return what is known of some of the images."""
         return replace(
             self,
@@ -51,7 +51,7 @@ class Side:
         )
 
     def describe(self) -> dict[str, int | str]:
-        """Say what is known, as counts for a person."""
+        """Describe what is known, as counts."""
         said: dict[str, int | str] = {}
         if self.at_most is not None:
             said["labels per image at most"] = self.at_most
@@ -71,7 +71,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Completed:
+class Completion:
     """Labels with what follows from them.
 
     Attributes:
@@ -87,7 +87,7 @@ class Completed:
     contradictions: Cells
 
 
-def complete(labels: SparseLabels, side: Side) -> Completed:
+def complete(labels: SparseLabels, side: SideInformation) -> Completion:
     """Add what follows from known labels.
 
     A present class brings the classes that it implies and rules out those that it excludes; an
@@ -98,13 +98,15 @@ def complete(labels: SparseLabels, side: Side) -> Completed:
     up, down, out = _relations(side, classes)
     rows, columns = labels.row_of_cells(), labels.columns.astype(np.int64)
     present, absent = labels.states == 1, labels.states == -1
-    implied = spread(up, (rows[present], columns[present]))
+    implied = spread_columns(up, (rows[present], columns[present]))
     positives = _join((rows[present], columns[present]), implied)
     known_absent = (rows[absent], columns[absent])
     barred: Cells = (np.zeros(0, dtype=np.int64),) * 2
     if side.ruled_out is not None:
         barred = side.ruled_out.row_of_cells(), side.ruled_out.columns.astype(np.int64)
-    excluded = _join(barred, spread(down, _join(known_absent, barred)), spread(out, positives))
+    excluded = _join(
+        barred, spread_columns(down, _join(known_absent, barred)), spread_columns(out, positives)
+    )
     there = np.unique(implied[0] * classes + implied[1])
     not_there = np.unique(excluded[0] * classes + excluded[1])
     given = rows * classes + columns
@@ -125,13 +127,13 @@ def complete(labels: SparseLabels, side: Side) -> Completed:
         keys // classes, keys % classes, states, labels.shape, labels.rest
     )
     clashing = (clash // classes, clash % classes)
-    return Completed(joined, len(new_there), len(new_not), clashing)
+    return Completion(joined, len(new_there), len(new_not), clashing)
 
 
 def _open(
     keys: NDArray[np.int64], said: NDArray[np.int8], both: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the cells whose state nobody said."""
+    """Return the cells whose state is unknown."""
     free = np.isin(said, (0, UNSAID)) & ~np.isin(keys, both)
     chosen: NDArray[np.int64] = keys[free]
     return chosen
@@ -149,7 +151,7 @@ def _states(
     return found
 
 
-def _relations(side: Side, classes: int) -> tuple[list[list[int]], ...]:
+def _relations(side: SideInformation, classes: int) -> tuple[list[list[int]], ...]:
     """Return for each class those it implies, those that imply it, and those it rules out."""
     up: list[list[int]] = [[] for _ in range(classes)]
     down: list[list[int]] = [[] for _ in range(classes)]
@@ -164,7 +166,7 @@ def _relations(side: Side, classes: int) -> tuple[list[list[int]], ...]:
     return up, down, [sorted(ruled) for ruled in out]
 
 
-def spread(targets: Sequence[Sequence[int]], cells: Cells) -> Cells:
+def spread_columns(targets: Sequence[Sequence[int]], cells: Cells) -> Cells:
     """Put the targets of each cell's column in place of it, in the same row."""
     rows, columns = cells
     lengths = np.array([len(names) for names in targets], dtype=np.int64)

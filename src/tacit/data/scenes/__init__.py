@@ -1,4 +1,4 @@
-"""The generated data set `scenes`: small drawn pictures whose truth is known to the pixel."""
+"""The generated data set `scenes`: small drawn images whose truth is known to the pixel."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tacit.data.observe import full_labels
+from tacit.data.observe import label_all
 from tacit.data.scenes.drawing import CLASSES, draw_scene
 from tacit.data.source import Box, Source
 
-# Test pictures are drawn from indices that no training set reaches.
+# Test images are drawn from indices that no training set reaches.
 TEST_FROM = 10_000_000
 
 
 def load_scenes(
     size: int = 48, images: int = 3000, test_images: int = 1000, seed: int = 0
 ) -> tuple[Source, Source]:
-    """Draw the official training part and the test part, both fully labelled."""
+    """Draw the official training split and the test split, both fully labelled."""
     return (
         _draw("scenes", size, range(images), seed),
         _draw("scenes-test", size, range(TEST_FROM, TEST_FROM + test_images), seed),
@@ -27,25 +27,25 @@ def load_scenes(
 
 
 def _draw(name: str, size: int, indices: range, seed: int) -> Source:
-    pictures = np.empty((len(indices), size, size, 3), dtype=np.uint8)
+    images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
     present = np.zeros((len(indices), len(CLASSES)), dtype=np.int8)
     boxes: list[tuple[Box, ...]] = []
     for row, index in enumerate(indices):
         scene = draw_scene(seed, index, size)
-        pictures[row] = scene.image
+        images[row] = scene.image
         present[row, [thing.label for thing in scene.objects]] = 1
         boxes.append(tuple(Box(thing.label, thing.box) for thing in scene.objects))
-    truth = full_labels(present)
+    truth = label_all(present)
     return Source(
         name,
         CLASSES,
         [f"scene-{index:08d}" for index in indices],
         truth,
-        partial(_picture, pictures),
+        partial(_image, images),
         truth,
         boxes.__getitem__,
     )
 
 
-def _picture(pictures: NDArray[np.uint8], row: int) -> Image.Image:
-    return Image.fromarray(pictures[row])
+def _image(images: NDArray[np.uint8], row: int) -> Image.Image:
+    return Image.fromarray(images[row])

@@ -1,8 +1,8 @@
-"""Composes and draws the pictures of the generated data set `scenes`.
+"""Composes and draws the images of the generated data set `scenes`.
 
-A picture is decided in two steps. `compose` chooses what is in it and where, in coordinates from
+An image is decided in two steps. `compose` chooses what is in it and where, in coordinates from
 0 to 1; `draw_scene` paints that composition at the size asked for. Both depend on nothing but the
-seed and the number of the picture, so a data set needs no files and no download.
+seed and the number of the image, so a data set needs no files and no download.
 """
 
 import colorsys
@@ -18,14 +18,14 @@ from tacit.data.scenes.glyphs import GLYPHS, Box, Colour, Pen, ring, shade
 CLASSES: tuple[str, ...] = tuple(GLYPHS)
 
 MOST_OBJECTS = 6
-SMALLEST, LARGEST = 0.25, 0.38  # side of an object, as a share of the picture's side
+SMALLEST, LARGEST = 0.25, 0.38  # side of an object, as a share of the image's side
 # Limits on overlap, as shares of the objects' squares: how much of one all later ones may cover,
 # and how much of its own square a later one may lay over an earlier one.
 MOST_COVERED, MOST_SHARED = 0.24, 0.20
 SUPERSAMPLING = 3  # canvas pixels per finished pixel
 
 # How often a kind of scene occurs, and how often each class occurs in it. The mixture makes the
-# classes long-tailed (trees in nearly half of the pictures, mushrooms in one of sixteen) and
+# classes long-tailed (trees in nearly half of the images, mushrooms in one of sixteen) and
 # makes them keep company: a boat says "sea" and so makes a fish likely.
 THEME_SHARES = {"garden": 0.28, "sky": 0.18, "night": 0.20, "sea": 0.15, "town": 0.19}
 CLASS_SHARES: dict[str, tuple[float, float, float, float, float]] = {
@@ -51,7 +51,7 @@ _ALL_COLOURS = tuple(colour for glyph in GLYPHS.values() for colour in glyph.mai
 
 @dataclass(frozen=True)
 class Placement:
-    """One object of a composition, in shares of the picture's side."""
+    """One object of a composition, in shares of the image's side."""
 
     label: int
     x: float
@@ -66,7 +66,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object of a finished picture; the box is x0, y0, x1, y1 in its pixels."""
+    """One object of a finished image; the box is x0, y0, x1, y1 in its pixels."""
 
     label: int
     box: Box
@@ -74,18 +74,18 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """A finished picture, (S, S, 3), and everything that can be seen in it."""
+    """A finished image, (S, S, 3), and everything that can be seen in it."""
 
     image: NDArray[np.uint8]
     objects: tuple[SceneObject, ...]
 
 
 def compose(seed: int, index: int) -> tuple[Placement, ...]:
-    """Return what is in a picture and where, without drawing it.
+    """Return what is in an image and where, without drawing it.
 
     Args:
         seed: Names the data set; not negative.
-        index: Number of the picture in it; not negative.
+        index: Number of the image in it; not negative.
 
     Returns:
         One to six placements in drawing order, so later ones may cover a bit of earlier ones.
@@ -94,15 +94,15 @@ def compose(seed: int, index: int) -> tuple[Placement, ...]:
 
 
 def draw_scene(seed: int, index: int, size: int = 48) -> Scene:
-    """Draw one picture.
+    """Draw one image.
 
     Args:
         seed: Names the data set; not negative.
-        index: Number of the picture in it; not negative.
-        size: Side of the picture in pixels. It changes the resolution, not what is where.
+        index: Number of the image in it; not negative.
+        size: Side of the image in pixels. It changes the resolution, not what is where.
 
     Returns:
-        The picture with the label and the box of each object.
+        The image with the label and the box of each object.
     """
     rng = _generator(seed, index)
     placements = _compose(rng)
@@ -112,10 +112,10 @@ def draw_scene(seed: int, index: int, size: int = 48) -> Scene:
     _clutter(draw, rng, side, count=int(rng.integers(2, 6)))
     objects = tuple(_draw_object(draw, placement, side) for placement in placements)
     _strokes(draw, rng, side, count=int(rng.integers(0, 2)))
-    picture = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32)
+    image = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32)
     # The grain comes last: it is the one thing whose amount of randomness depends on the size.
-    grain = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(rng.uniform(1, 6))
-    return Scene(np.clip(picture + grain, 0, 255).astype(np.uint8), objects)
+    grain = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(1, 6))
+    return Scene(np.clip(image + grain, 0, 255).astype(np.uint8), objects)
 
 
 def _generator(seed: int, index: int) -> np.random.Generator:
@@ -133,7 +133,7 @@ def _compose(rng: np.random.Generator) -> tuple[Placement, ...]:
 
 
 def _choose_labels(rng: np.random.Generator) -> list[int]:
-    """Draw the classes of one picture in drawing order, with repeats."""
+    """Draw the classes of one image in drawing order, with repeats."""
     while True:
         theme = min(int(np.searchsorted(_THEME_LIMITS, rng.random())), len(THEME_SHARES) - 1)
         present = rng.random(len(CLASSES)) < _SHARES_BY_THEME[theme]
@@ -242,7 +242,7 @@ def _tint(hue: float, saturation: float, value: float) -> NDArray[np.float64]:
     return 255 * np.array(colorsys.hsv_to_rgb(hue % 1.0, saturation, value))
 
 
-# Columns and rows of random colours, and how they are spread over the picture.
+# Columns and rows of random colours, and how they are spread over the image.
 _BACKDROPS = (
     (1, 2, Image.Resampling.BILINEAR),
     (2, 2, Image.Resampling.BILINEAR),

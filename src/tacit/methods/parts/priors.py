@@ -24,7 +24,8 @@ def estimate_priors(scores: Tensor, positive: Tensor) -> Tensor:
 
     From scores that tell nothing this bound is 1. The share of images where a class is known to be
     present bounds its prior from below, whatever the scores. The estimate lies between the two, as
-    far up as the scores tell positives from other images, see `between` and `separation`.
+    far up as the scores tell positives from other images, see `interpolate_prior` and
+    `measure_separation`.
 
     Args:
         scores: (N, C), larger for images that rather show the class.
@@ -64,11 +65,11 @@ def _one_class(scores: Tensor, known: Tensor) -> tuple[float, float]:
     best = objective.masked_fill(inside | (found == 0), torch.inf).argmin()
     most = min(max(float(share[best] / found[best]), least), 1.0)
     apart = float((found - share).masked_fill(inside, 0).max())
-    prior = between(least, most, apart, by_chance(images, count))
-    return prior, separation(apart, by_chance(images, count), prior)
+    prior = interpolate_prior(least, most, apart, expect_by_chance(images, count))
+    return prior, measure_separation(apart, expect_by_chance(images, count), prior)
 
 
-def by_chance(images: int, count: int) -> float:
+def expect_by_chance(images: int, count: int) -> float:
     """How far apart scores that tell nothing put so many of the images from all of them.
 
     It is the limit of Kolmogorov and Smirnov, which one class in a hundred exceeds.
@@ -76,7 +77,7 @@ def by_chance(images: int, count: int) -> float:
     return math.sqrt(math.log(1 / FAILURE) / 2 * (1 / count - 1 / images))
 
 
-def separation(apart: float, chance: float, prior: float) -> float:
+def measure_separation(apart: float, chance: float, prior: float) -> float:
     """How well scores tell positives from negatives: 0 is no better than chance, 1 perfectly.
 
     Among all images there are positives, too, so that perfect scores put known positives apart
@@ -91,7 +92,7 @@ def separation(apart: float, chance: float, prior: float) -> float:
     return min(max((apart - chance) / (perfect - chance), 0.0), 1.0) if perfect > chance else 0.0
 
 
-def between(least: float, most: float, apart: float, chance: float) -> float:
+def interpolate_prior(least: float, most: float, apart: float, chance: float) -> float:
     """Return the prior that lies as far from ``least`` to ``most`` as scores tell classes apart.
 
     How well they do depends on the prior in turn. This is the least prior that agrees with itself,

@@ -74,7 +74,7 @@ def global_mean(values: Tensor) -> Tensor:
     return mean + (sum_over_ranks(mean) / world_size() - mean).detach()
 
 
-def largest(values: Tensor, count: int) -> Tensor:
+def mark_largest(values: Tensor, count: int) -> Tensor:
     """Mark the ``count`` largest values of all processes, ties included, and nothing that is 0."""
     if count <= 0:
         return torch.zeros_like(values, dtype=torch.bool)
@@ -84,7 +84,7 @@ def largest(values: Tensor, count: int) -> Tensor:
     return (values >= least) & (values > 0)
 
 
-def largest_of(values: Tensor, count: Tensor) -> Tensor:
+def mark_largest_of(values: Tensor, count: Tensor) -> Tensor:
     """Mark as many of the largest values of all processes as a tensor says, ties included."""
     ranked = gather_rows(values.flatten()).sort(descending=True).values
     last = (count.ceil().long() - 1).clamp(0, len(ranked) - 1)
@@ -105,7 +105,7 @@ class Queue(nn.Module):
         self.register_buffer("names", torch.full((size,), -1, dtype=torch.long))
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
 
-    def outlasting(self, arriving: int) -> Tensor:
+    def find_outlasting(self, arriving: int) -> Tensor:
         """Mark the entries that will still be there when so many more have come, (size,) bool."""
         slots = torch.arange(self.size, device=self.names.device)
         age_order = (slots - self.position) % self.size  # 0 is the oldest

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tacit.errors import UsageError, nearest_name
-from tacit.models.trunks.layouts import NoMapError, neighbours, working
-from tacit.models.trunks.networks import REFUSALS, TimmTrunk, TinyTrunk, join, stride_of
+from tacit.models.trunks.layouts import NoMapError, find_working, list_neighbours
+from tacit.models.trunks.networks import REFUSALS, TimmTrunk, TinyTrunk, join, read_stride
 from tacit.models.trunks.weights import load_weights
 
 Colour = tuple[float, ...]
@@ -34,13 +34,13 @@ class Built:
 
 
 def build_trunk(name: str, weights: str, options: Mapping[str, Any], size: int) -> Built:
-    """Build a trunk for pictures of a size.
+    """Build a trunk for images of a size.
 
     Args:
         name: ``tiny`` or any timm name, with or without the tag of its weights.
         weights: ``none``, ``hub``, or the path of a safetensors or pth file.
         options: Passed on to timm.
-        size: Side of the pictures in pixels.
+        size: Side of the images in pixels.
     """
     if name == "tiny":
         if weights != "none":
@@ -105,7 +105,7 @@ def _build(name: str, pretrained: bool, options: Mapping[str, Any], size: int) -
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         found = _working_sizes(name, network, options, size)
         raise UsageError(
-            f"The trunk '{name}' does not take pictures of {size} pixels"
+            f"The trunk '{name}' does not take images of {size} pixels"
             + (f" ({reason})" if reason else "")
             + (
                 f"; set model.size to one that it takes: it takes {join(found)}, for example."
@@ -126,11 +126,11 @@ def _working_sizes(name: str, network: Any, options: Mapping[str, Any], size: in
         return True
 
     native = int(network.pretrained_cfg["input_size"][-1])
-    return working([*neighbours(size, stride_of(network)), native], works)
+    return find_working([*list_neighbours(size, read_stride(network)), native], works)
 
 
 def _create(name: str, pretrained: bool, options: Mapping[str, Any], size: int) -> Any:
-    """Let timm build a network, as free in the size of pictures as it can be."""
+    """Let timm build a network, as free in the size of images as it can be."""
     import timm
 
     problem: Exception | None = None

@@ -14,7 +14,7 @@ class Family(NamedTuple):
         title: What its authors call it.
         maps: Where the map comes from.
         stride: Pixels of a side to one place of the map.
-        step: It is built for pictures whose side is a multiple of so many pixels; 1 is any.
+        step: It is built for images whose side is a multiple of so many pixels; 1 is any.
         others: Sizes that it takes beside its own, once it is built.
     """
 
@@ -26,7 +26,7 @@ class Family(NamedTuple):
 
     @property
     def sizes(self) -> str:
-        """Say in words what sizes it takes."""
+        """Describe the sizes it takes."""
         built = "any" if self.step == 1 else f"multiples of {self.step}"
         if self.others == "all of these":
             return built
@@ -39,7 +39,7 @@ TOKENS = "tokens of patches, after the last norm"
 
 # A small member of each family, as timm calls it. Any timm network with spatial maps works.
 FAMILIES: dict[str, Family] = {
-    "tiny": Family("tacit's own", "last convolution; for small generated pictures", stride=8),
+    "tiny": Family("tacit's own", "last convolution; for small generated images", stride=8),
     "resnet18": Family("ResNet", STAGE),
     "regnetx_002": Family("RegNet", STAGE),
     "densenet121": Family("DenseNet", "last norm"),

@@ -13,7 +13,7 @@ Reader = Callable[[Any, Tensor], Tensor]
 
 
 class NoMapError(Exception):
-    """A network gives no feature map at all, whatever the size of the pictures."""
+    """A network gives no feature map at all, whatever the size of the images."""
 
 
 def read_channels_first(network: Any, images: Tensor) -> Tensor:
@@ -46,8 +46,8 @@ def _last_places(network: Any, images: Tensor, norm: bool) -> Tensor:
     return features
 
 
-def reader_of(network: Any, images: Tensor) -> Reader:
-    """Find out by a look at pictures how the map of a network is to be read."""
+def choose_reader(network: Any, images: Tensor) -> Reader:
+    """Find out from an image how the map of a network is to be read."""
     features = network.forward_features(images)
     shape = tuple(features.shape) if isinstance(features, Tensor) else ()
     if len(shape) == 4:
@@ -71,8 +71,8 @@ def reader_of(network: Any, images: Tensor) -> Reader:
 
 
 @contextmanager
-def at_rest(network: nn.Module) -> Iterator[None]:
-    """Let a network look without learning, without dropout, and without remembering batches."""
+def looking(network: nn.Module) -> Iterator[None]:
+    """Run a network without gradients, without dropout, and without updating statistics."""
     learning = [module for module in network.modules() if module.training]
     network.eval()
     try:
@@ -87,8 +87,8 @@ def at_rest(network: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def black(network: nn.Module, height: int, width: int) -> Tensor:
-    """Return one black picture where a network is."""
+def make_black_image(network: nn.Module, height: int, width: int) -> Tensor:
+    """Return one black image where a network is."""
     like = next(network.parameters())
     return torch.zeros(1, 3, height, width, dtype=like.dtype, device=like.device)
 
@@ -116,7 +116,7 @@ def drop_unread(network: nn.Module, features: Tensor) -> None:
                 setattr(parent, name, nn.Identity())
 
 
-def neighbours(size: int, step: int) -> list[int]:
+def list_neighbours(size: int, step: int) -> list[int]:
     """Return sizes that may do where one does not: multiples of a step, the nearest first."""
     step = max(step, 1)
     below = size // step * step
@@ -125,7 +125,7 @@ def neighbours(size: int, step: int) -> list[int]:
     return sorted(sizes, key=lambda each: (abs(each - size), each))
 
 
-def working(sizes: list[int], works: Callable[[int], bool], wanted: int = 2) -> list[int]:
+def find_working(sizes: list[int], works: Callable[[int], bool], wanted: int = 2) -> list[int]:
     """Return the first sizes that work, in ascending order; they are tried, not guessed."""
     found: list[int] = []
     for size in sizes:

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from tacit.errors import UsageError
 from tacit.models.trunks.layouts import (
     NoMapError,
-    at_rest,
-    black,
+    choose_reader,
     drop_unread,
-    neighbours,
-    reader_of,
-    working,
+    find_working,
+    list_neighbours,
+    looking,
+    make_black_image,
 )
 
-# What networks say, in their own ways, of pictures that they do not take.
+# What networks say, in their own ways, of images that they do not take.
 REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
 
 
@@ -43,7 +43,7 @@ class Trunk(nn.Module):
         )
 
     def depths(self, coarse: bool = False) -> dict[str, int]:
-        """Return how deep each parameter lies, from 0 at the pictures.
+        """Return how deep each parameter lies, from 0 at the images.
 
         Args:
             coarse: Count stages instead of layers.
@@ -55,7 +55,7 @@ class Trunk(nn.Module):
 
 
 class TinyTrunk(Trunk):
-    """Five small convolutions, 0.3 M parameters, for pictures of about 48 pixels."""
+    """Five small convolutions, 0.3 M parameters, for images of about 48 pixels."""
 
     channels = 128
 
@@ -86,18 +86,18 @@ class TimmTrunk(Trunk):
     Args:
         name: What timm calls it.
         network: The network, without a classifier.
-        size: Side of the pictures it is built for. It is shown one, so that whatever does not
+        size: Side of the images it is built for. It is shown one, so that whatever does not
             work is found now.
     """
 
     def __init__(self, name: str, network: Any, size: int) -> None:
         super().__init__()
         self.name, self.size, self.network = name, size, network
-        with at_rest(network):
-            pictures = black(network, size, size)
-            self.read = reader_of(network, pictures)
+        with looking(network):
+            images = make_black_image(network, size, size)
+            self.read = choose_reader(network, images)
             with torch.enable_grad():
-                features = self.read(network, pictures)
+                features = self.read(network, images)
         if min(features.shape[2:]) < 1:
             raise NoMapError("gives an empty map")
         self.channels = features.shape[1]
@@ -140,24 +140,24 @@ class TimmTrunk(Trunk):
 
     def _takes(self, height: int, width: int) -> bool:
         try:
-            with at_rest(self.network):
-                self.read(self.network, black(self.network, height, width))
+            with looking(self.network):
+                self.read(self.network, make_black_image(self.network, height, width))
         except REFUSALS:
             return False
         return True
 
     def _refusal(self, height: int, width: int) -> str:
-        sizes = neighbours(max(height, width), stride_of(self.network))[:2]
-        sizes += neighbours(max(height, width), self.size)[:2]
-        found = working([*sizes, self.size], lambda side: self._takes(side, side))
+        sizes = list_neighbours(max(height, width), read_stride(self.network))[:2]
+        sizes += list_neighbours(max(height, width), self.size)[:2]
+        found = find_working([*sizes, self.size], lambda side: self._takes(side, side))
         return (
-            f"The trunk '{self.name}' was built for pictures of {self.size} pixels and does not "
+            f"The trunk '{self.name}' was built for images of {self.size} pixels and does not "
             f"take {height} x {width}; it takes {join(found)}. For others, build it with another "
             f"model.size."
         )
 
 
-def stride_of(network: Any) -> int:
+def read_stride(network: Any) -> int:
     """Return how many pixels a place of the map stands for, as timm notes it."""
     info = getattr(network, "feature_info", None)
     rows = info if isinstance(info, list) else getattr(info, "info", None)

@@ -42,7 +42,7 @@ def load_weights(network: nn.Module, name: str, path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f'There is no weights file at {path}; use "hub", "none" or a file.')
     state = translate(network, name, read_tensors(path))
-    expected = counted(network.state_dict())
+    expected = drop_counters(network.state_dict())
     fitting = {k: v for k, v in state.items() if k in expected and v.shape == expected[k].shape}
     other_shape = sorted(k for k, v in state.items() if k in expected and k not in fitting)
     missing = [key for key in expected if key not in state]
@@ -52,11 +52,11 @@ def load_weights(network: nn.Module, name: str, path: Path) -> dict[str, Any]:
         "loaded": len(fitting),
         "missing": missing,
         "other_shape": other_shape,
-        "unused": sorted(set(counted(state)) - set(expected)),
+        "unused": sorted(set(drop_counters(state)) - set(expected)),
     }
     said = (
         f"{len(fitting)} of {len(expected)} tensors fit, {len(missing)} are missing"
-        f"{first(missing)}, {len(other_shape)} have another shape{first(other_shape)}"
+        f"{name_first(missing)}, {len(other_shape)} have another shape{name_first(other_shape)}"
     )
     if len(fitting) < ENOUGH * len(expected):
         raise UsageError(
@@ -73,7 +73,7 @@ def load_weights(network: nn.Module, name: str, path: Path) -> dict[str, Any]:
     return record
 
 
-def first(names: Iterable[str], count: int = 3) -> str:
+def name_first(names: Iterable[str], count: int = 3) -> str:
     """Name the first few in brackets, if there are any."""
     named = list(names)
     if not named:
@@ -81,7 +81,7 @@ def first(names: Iterable[str], count: int = 3) -> str:
     return f" ({', '.join(named[:count])}{', …' if len(named) > count else ''})"
 
 
-def counted(state: State) -> dict[str, Tensor]:
+def drop_counters(state: State) -> dict[str, Tensor]:
     """Leave out counters of batches, which older files do not have and inference does not read."""
     return {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
 

@@ -17,9 +17,9 @@ from tacit.labels import Absence, SparseLabels
 from tacit.names import check_names, read_lines
 
 if TYPE_CHECKING:
-    from tacit.data.formats.table.name_lists import Named
+    from tacit.data.formats.table.name_lists import NamedCells
 
-# Where pictures lie beside a file of labels, as people name such folders.
+# Where images lie beside a file of labels, as people name such folders.
 FOLDERS = ("", "images", "image", "imgs", "img", "pictures", "photos", "data", "JPEGImages")
 SAMPLE = 20
 MEANING: dict[Absent, Absence] = {"unknown": 0, "negative": -1}
@@ -30,7 +30,7 @@ class Cells:
 
     def __init__(self, where: str, absent: Absent | None) -> None:
         self.where, self.absent = where, absent
-        self.parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]] = []
+        self.pieces: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]] = []
         self.boxes: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
         self.numbers: dict[str, int] = {}
         self.notes: list[str] = []
@@ -47,7 +47,7 @@ class Cells:
         if not len(rows):
             return
         numbers = self._number(names)[which]
-        self.parts.append((rows, numbers, np.full(len(rows), state, dtype=np.int8)))
+        self.pieces.append((rows, numbers, np.full(len(rows), state, dtype=np.int8)))
 
     def add_boxes(
         self,
@@ -56,22 +56,22 @@ class Cells:
         which: NDArray[np.int64],
         corners: NDArray[np.float32],
     ) -> None:
-        """Say where objects are; ``which`` counts in ``names``."""
+        """Add the boxes of objects; ``which`` counts in ``names``."""
         self.boxes.append((rows, self._number(names)[which], corners))
 
     def _number(self, names: Sequence[str]) -> NDArray[np.int64]:
         return np.array([self.numbers.setdefault(n, len(self.numbers)) for n in names])
 
-    def add_named(self, named: Named, state: int) -> None:
+    def add_named(self, named: NamedCells, state: int) -> None:
         """Give cells of a column of names a state."""
         used = np.unique(named.numbers)
         names = [named.names[number] for number in used]
         self.add(named.rows, names, np.searchsorted(used, named.numbers), state)
 
-    def disagreeing(self, name: str, rows: NDArray[np.int64]) -> int:
+    def count_disagreeing(self, name: str, rows: NDArray[np.int64]) -> int:
         """Count the rows that were already given this class as present."""
         number = self.numbers.get(name)
-        found = [part[0][(part[1] == number) & (part[2] == 1)] for part in self.parts]
+        found = [piece[0][(piece[1] == number) & (piece[2] == 1)] for piece in self.pieces]
         return sum(int(np.isin(present, rows).sum()) for present in found)
 
 
@@ -79,7 +79,7 @@ def assemble(
     cells: Cells,
     name: str,
     placed: tuple[Path, list[str]],
-    parts: Sequence[str] | None,
+    splits: Sequence[str] | None,
     classes: Sequence[str] = (),
     *,
     beside: Path | None = None,
@@ -89,8 +89,8 @@ def assemble(
     Args:
         cells: The labels.
         name: What the set is called.
-        placed: The folder of the pictures, and one name below it for each row.
-        parts: The part of each row.
+        placed: The folder of the images, and one name below it for each row.
+        splits: The split of each row.
         classes: Class names in order, as far as they are known.
         beside: Folder where a file ``classes.txt`` may give the order.
     """
@@ -106,7 +106,7 @@ def assemble(
     column = {class_name: number for number, class_name in enumerate(ordered)}
     lookup = np.array([column[name] for name in cells.numbers], dtype=np.int64)
     nothing = (np.zeros(0, dtype=np.int64),) * 3
-    at, which, states = (np.concatenate(p) for p in zip(nothing, *cells.parts, strict=True))
+    at, which, states = (np.concatenate(p) for p in zip(nothing, *cells.pieces, strict=True))
     shape = (len(images), len(ordered))
     try:
         labels = SparseLabels.from_cells(
@@ -116,18 +116,18 @@ def assemble(
         raise DataError(f"{cells.where} contradicts itself: {error}.") from error
     cells.notes.append(f"a class that is not mentioned is {cells.rest}")
     notes = (note, *cells.notes)
-    part_of = _parts(cells.where, images, rows, parts)
+    split_of = _assign_splits(cells.where, images, rows, splits)
     boxes = _boxes(cells, image_of, lookup)
     return Listing(
-        name, root, images, tuple(ordered), labels, part_of, boxes, notes, repeated=repeated
+        name, root, images, tuple(ordered), labels, split_of, boxes, notes, repeated=repeated
     )
 
 
 def _boxes(cells: Cells, image_of: NDArray[np.int64], lookup: NDArray[np.int64]) -> Boxes | None:
-    """Say boxes by image and class, image after image."""
+    """Sort boxes by image and class."""
     if not cells.boxes:
         return None
-    rows, numbers, corners = (np.concatenate(part) for part in zip(*cells.boxes, strict=True))
+    rows, numbers, corners = (np.concatenate(piece) for piece in zip(*cells.boxes, strict=True))
     order = np.argsort(image_of[rows], kind="stable")
     return Boxes(image_of[rows][order], lookup[numbers][order].astype(np.int32), corners[order])
 
@@ -140,18 +140,18 @@ def _check_names(where: str, classes: Sequence[str], images: Sequence[str]) -> N
     check_names(where, "image", images)
 
 
-def _parts(
-    where: str, images: list[str], rows: list[str], parts: Sequence[str] | None
+def _assign_splits(
+    where: str, images: list[str], rows: list[str], splits: Sequence[str] | None
 ) -> Sequence[str]:
-    if parts is None:
+    if splits is None:
         return ()
-    part_of: dict[str, str] = {}
-    for row, part in zip(rows, parts, strict=True):
-        if part_of.setdefault(row, part) != part:
+    split_of: dict[str, str] = {}
+    for row, split in zip(rows, splits, strict=True):
+        if split_of.setdefault(row, split) != split:
             raise DataError(
-                f"{where} puts the image '{row}' into two parts, '{part_of[row]}' and '{part}'."
+                f"{where} puts the image '{row}' into two splits, '{split_of[row]}' and '{split}'."
             )
-    return [part_of[image] for image in images]
+    return [split_of[image] for image in images]
 
 
 def _order(cells: Cells, classes: Sequence[str], beside: Path | None) -> tuple[list[str], str]:
@@ -180,12 +180,12 @@ def _order(cells: Cells, classes: Sequence[str], beside: Path | None) -> tuple[l
 def place_names(
     names: Sequence[str], root: Path, images: Path | None, also: Sequence[str] = ()
 ) -> tuple[Path, list[str]]:
-    """Find the folder of the pictures, and say every name as a path below it.
+    """Find the folder of the images, and say every name as a path below it.
 
     Args:
         names: File names as they are written.
         root: Folder of the file of labels.
-        images: Folder of the pictures, if the user says it.
+        images: Folder of the images, if the user says it.
         also: Further folders below the root where they may be.
     """
     best = find_folder(names, root, images, also)
@@ -195,9 +195,9 @@ def place_names(
 def find_folder(
     names: Sequence[str], root: Path, images: Path | None, also: Sequence[str] = ()
 ) -> Path:
-    """Return the folder below which the pictures are; the root if they are nowhere."""
+    """Return the folder below which the images are; the root if they are nowhere."""
     if images is not None and not images.is_dir():
-        raise DataError(f"There is no folder of pictures at {images}.")
+        raise DataError(f"There is no folder of images at {images}.")
     folders = [(images or root) / folder for folder in ("", *also)]
     folders += [root / folder for folder in FOLDERS if images is None]
     step = max(1, len(names) // SAMPLE)
@@ -214,7 +214,7 @@ def _exists(folder: Path, name: str) -> bool:
 
 
 def _below(folder: Path, name: str) -> str:
-    """Say a full path as a path below the folder, where it is one."""
+    """Make a full path relative to the folder, where it lies below it."""
     if "\\" in name:
         name = name.replace("\\", "/")
     # Quick, for a million names: paths are only taken apart where one might leave the folder.

@@ -1,4 +1,4 @@
-"""Folders of pictures."""
+"""Folders of images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tacit.data.open_image import SUFFIXES
 from tacit.errors import DataError
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file is called like a picture, and not hidden."""
+def is_image(name: str) -> bool:
+    """Whether a file is called like an image, and not hidden."""
     return name.lower().endswith(tuple(SUFFIXES)) and not name.startswith(".")
 
 
-def folders_in(path: Path) -> list[Path]:
+def list_folders(path: Path) -> list[Path]:
     """Return the folders directly inside, by name, without hidden ones."""
     try:
         inside = [Path(entry.path) for entry in os.scandir(path) if entry.is_dir()]
@@ -23,19 +23,19 @@ def folders_in(path: Path) -> list[Path]:
     return sorted(folder for folder in inside if not folder.name.startswith("."))
 
 
-def has_pictures(path: Path) -> bool:
-    """Whether a picture lies directly in a folder, or in a folder inside."""
-    for level in (path, *folders_in(path)):
+def has_images(path: Path) -> bool:
+    """Whether an image lies directly in a folder, or in a folder inside."""
+    for level in (path, *list_folders(path)):
         with os.scandir(level) as entries:
-            if any(is_picture(entry.name) for entry in entries):
+            if any(is_image(entry.name) for entry in entries):
                 return True
     return False
 
 
-def picture_files(path: Path) -> list[Path]:
-    """Return all pictures in a folder and in the folders inside, by name."""
+def list_image_files(path: Path) -> list[Path]:
+    """Return all images in a folder and in the folders inside, by name."""
     found = []
     for folder, inside, names in os.walk(path):
         inside[:] = [name for name in inside if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if is_picture(name)]
+        found += [Path(folder, name) for name in names if is_image(name)]
     return sorted(found)

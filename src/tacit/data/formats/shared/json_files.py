@@ -18,7 +18,7 @@ from tacit.files import read_text as read_text
 
 HEAD, BLOCK = 1 << 18, 1 << 22
 DEEPEST = 200
-# Beyond it a number is no place in a picture, and would overflow where boxes are kept.
+# Beyond it a number is no place in an image, and would overflow where boxes are kept.
 LARGEST = 1e9
 _NULL_ROW = re.compile(rb"^\s*null", re.MULTILINE)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*("|$)', re.DOTALL)
@@ -53,7 +53,7 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} is not readable as JSON: it is nested too deeply.") from error
 
 
-def outline(path: Path) -> Outline | None:
+def read_outline(path: Path) -> Outline | None:
     """Look at a JSON file's beginning without reading the rest."""
     text, whole = read_head(path)
     opening = text.lstrip()[:1]
@@ -126,7 +126,7 @@ def words(value: Any, where: str) -> list[str]:
 
 
 def numbers(values: Any, count: int, where: str) -> list[float]:
-    """Return a few numbers that may be places in a picture."""
+    """Return a few numbers that may be places in an image."""
     whole = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == count
     try:
         found = [float(value) for value in values] if whole else []

@@ -1,4 +1,4 @@
-"""Objects in pictures, one at a time, as formats of boxes and tags list them."""
+"""Objects in images, one at a time, as formats of boxes and tags list them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tacit.data.formats.shared.assemble import Cells
 
 
 class Objects:
-    """Collects objects by the row of their picture and the name of their class."""
+    """Collects objects by the row of their image and the name of their class."""
 
     def __init__(self) -> None:
         self.rows: list[int] = []
@@ -27,8 +27,8 @@ class Objects:
         self.rows.append(row)
         self.names.append(name)
 
-    def without(self, others: Objects) -> Objects:
-        """Return the objects whose class is not among the other objects of their picture."""
+    def drop_classes_of(self, others: Objects) -> Objects:
+        """Return the objects whose class is not among the other objects of their image."""
         taken = set(zip(others.rows, others.names, strict=True))
         kept = Objects()
         for row, name in zip(self.rows, self.names, strict=True):

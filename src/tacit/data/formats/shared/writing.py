@@ -1,4 +1,4 @@
-"""What writers of labels share: what a format cannot say, folders that are whole, pictures."""
+"""What writers of labels share: what a format cannot say, folders that are whole, images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tacit.files import write_text
 from tacit.labels import SparseLabels
 from tacit.names import check_file_name, check_names, join_lines
 
-Pictures = Literal["link", "copy"]
+Transfer = Literal["link", "copy"]
 CLASSES = "classes.txt"
 BLOCK = 4096
 
@@ -48,8 +48,8 @@ def refuse_odd_names(listing: Listing) -> None:
         )
 
 
-def left_out(listing: Listing, boxes: bool = False) -> list[str]:
-    """Say what is not written, and where the pictures are."""
+def describe_left_out(listing: Listing, boxes: bool = False) -> list[str]:
+    """Say what is not written, and where the images are."""
     notes = []
     if listing.truth is not None:
         notes.append("the truth is not written; it is for evaluation alone")
@@ -58,7 +58,7 @@ def left_out(listing: Listing, boxes: bool = False) -> list[str]:
     return notes
 
 
-def positives_alone(listing: Listing, title: str) -> list[str]:
+def require_positives_alone(listing: Listing, title: str) -> list[str]:
     """Refuse labels that cannot be said by naming what is present; say how to read them again."""
     negatives, unknown = listing.labels.count(-1), listing.labels.count(0)
     if negatives and unknown:
@@ -70,16 +70,16 @@ def positives_alone(listing: Listing, title: str) -> list[str]:
     return ["everything is known: read it with absent = negative"] if negatives else []
 
 
-def named_rows(labels: SparseLabels, classes: Sequence[str], state: int) -> Iterator[list[str]]:
+def name_rows(labels: SparseLabels, classes: Sequence[str], state: int) -> Iterator[list[str]]:
     """Go through the images and name each one's classes of a state, a block at a time."""
     for first in range(0, len(labels), BLOCK):
-        part = labels.take(np.arange(first, min(first + BLOCK, len(labels))))
-        if state == part.rest:
-            rows, columns = np.nonzero(part.dense() == state)
+        block = labels.take(np.arange(first, min(first + BLOCK, len(labels))))
+        if state == block.rest:
+            rows, columns = np.nonzero(block.dense() == state)
         else:
-            hits = part.states == state
-            rows, columns = part.row_of_cells()[hits], part.columns[hits]
-        ends = np.searchsorted(rows, np.arange(len(part) + 1))
+            hits = block.states == state
+            rows, columns = block.row_of_cells()[hits], block.columns[hits]
+        ends = np.searchsorted(rows, np.arange(len(block) + 1))
         for start, end in pairwise(ends):
             yield [classes[column] for column in columns[start:end]]
 
@@ -106,7 +106,7 @@ def write_classes(folder: Path, listing: Listing, states: Sequence[int]) -> list
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def writing_folder(path: Path) -> Iterator[Path]:
     """Give a folder to write in, which gets its name when all is written, or vanishes."""
     refuse_existing(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -119,22 +119,22 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def bring_picture(listing: Listing, row: int, target: Path, pictures: Pictures) -> None:
-    """Put a picture where a format wants it: as a link to where it is, or as a copy."""
-    if pictures not in ("link", "copy"):
-        raise UsageError(f"pictures is link or copy, not {pictures}.")
+def bring_image(listing: Listing, row: int, target: Path, transfer: Transfer) -> None:
+    """Put an image where a format wants it: as a link to where it is, or as a copy."""
+    if transfer not in ("link", "copy"):
+        raise UsageError(f"images is link or copy, not {transfer}.")
     source = image_path(listing.root, listing.images[row]).absolute()
     if not source.is_file():
-        raise DataError(f"There is no picture at {source}.")
+        raise DataError(f"There is no image at {source}.")
     if target.exists() or target.is_symlink():
-        raise DataError(f"Two pictures of '{listing.name}' would both become {target.name}.")
+        raise DataError(f"Two images of '{listing.name}' would both become {target.name}.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if pictures == "link":
+    if transfer == "link":
         target.symlink_to(source)
     else:
         shutil.copyfile(source, target)
 
 
-def file_name(part: str) -> str:
-    """Return a part's name if a file or folder can be called like it."""
-    return check_file_name("part", part)
+def file_name(split: str) -> str:
+    """Return a split's name if a file or folder can be called like it."""
+    return check_file_name("part", split)

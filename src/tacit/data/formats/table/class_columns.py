@@ -32,7 +32,9 @@ OTHERS = frozenset(
 )
 
 
-def class_columns(table: pa.Table, names: list[str], classes: Sequence[str] | None) -> list[str]:
+def find_class_columns(
+    table: pa.Table, names: list[str], classes: Sequence[str] | None
+) -> list[str]:
     """Return the columns that hold nothing but labels; one alone is taken for something else."""
     if classes is not None:
         return [name for name in classes if name in names]
@@ -113,7 +115,7 @@ def add_columns(
     disagreeing = 0
     for name, column in columns.items():
         states = _states(column)
-        disagreeing += cells.disagreeing(name, np.flatnonzero(states == 0))
+        disagreeing += cells.count_disagreeing(name, np.flatnonzero(states == 0))
         cells.numbers.setdefault(name, len(cells.numbers))
         for number, state in ((1, 1), *([(negative, -1)] if negative is not None else [])):
             rows = np.flatnonzero(states == number)

@@ -57,7 +57,7 @@ def read_table(path: Path, words: frozenset[str]) -> pa.Table:
         raise DataError(f"The table {path} cannot be read: {first}") from error
 
 
-def as_table(value: Any) -> pa.Table:
+def to_table(value: Any) -> pa.Table:
     """Take a table of another library (pandas, polars, anything that speaks Arrow)."""
     if isinstance(value, pa.Table):
         return value
@@ -114,7 +114,7 @@ def find_column(names: Iterable[str], usual: Iterable[str]) -> str | None:
     return next((lowered[name] for name in usual if name in lowered), None)
 
 
-def first_line(path: Path) -> list[str]:
+def read_first_line(path: Path) -> list[str]:
     """Return the names in the first line of a CSV file; none where it is no text."""
     try:
         return _header(path)[1]

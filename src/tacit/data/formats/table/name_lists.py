@@ -16,7 +16,7 @@ from tacit.errors import DataError
 SEPARATORS = (";", "|", ",")
 
 
-class Named(NamedTuple):
+class NamedCells(NamedTuple):
     """Cells whose class is still a number in a list of names."""
 
     rows: NDArray[np.int64]
@@ -25,7 +25,9 @@ class Named(NamedTuple):
     separator: str | None = None
 
 
-def named_cells(column: pa.ChunkedArray, title: str, separator: str | None = None) -> Named:
+def read_named_cells(
+    column: pa.ChunkedArray, title: str, separator: str | None = None
+) -> NamedCells:
     """Read a column of lists, of text with separators, of JSON lists, or of single names."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -50,7 +52,7 @@ def named_cells(column: pa.ChunkedArray, title: str, separator: str | None = Non
     said = numbers >= 0
     if "" in names:
         said &= numbers != names.index("")
-    return Named(rows.astype(np.int64)[said], numbers[said], names, used)
+    return NamedCells(rows.astype(np.int64)[said], numbers[said], names, used)
 
 
 def _split(column: pa.Array, title: str, separator: str | None) -> tuple[pa.Array, str | None]:

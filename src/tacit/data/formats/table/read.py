@@ -18,7 +18,7 @@ import pyarrow as pa
 from tacit.data.formats import KIND, Match
 from tacit.data.formats.shared.assemble import Cells, assemble, place_names
 from tacit.data.formats.shared.writing import (
-    left_out,
+    describe_left_out,
     refuse_existing,
     refuse_odd_names,
     write_classes,
@@ -26,14 +26,14 @@ from tacit.data.formats.shared.writing import (
 from tacit.data.formats.table.class_columns import (
     OTHERS,
     add_columns,
-    class_columns,
+    find_class_columns,
     refuse_doubtful,
 )
-from tacit.data.formats.table.files import SUFFIXES, as_table, read_table
-from tacit.data.formats.table.name_lists import Named, named_cells
+from tacit.data.formats.table.files import SUFFIXES, read_table, to_table
+from tacit.data.formats.table.name_lists import NamedCells, read_named_cells
 from tacit.data.formats.table.write import (
-    column_rows,
-    joined_by,
+    choose_join,
+    list_column_rows,
     list_rows,
     says_negatives,
     write_arrow,
@@ -46,10 +46,10 @@ from tacit.files import write_atomically
 
 FILE = ("image", "file", "filename", "file_name", "filepath", "path", "image_path", "image_file")
 IMAGE = (*FILE, "img", "picture", "photo", "image_id", "imageid", "id")
-PART = ("split", "part", "subset", "set")
+SPLIT = ("split", "part", "subset", "set")
 LABELS = ("labels", "label", "tags", "tag", "positives", "categories", "classes", "class")
 NEGATIVES = ("negatives", "negative_labels", "absent")
-WORDS = frozenset((*IMAGE, *PART, *LABELS, *NEGATIVES))
+WORDS = frozenset((*IMAGE, *SPLIT, *LABELS, *NEGATIVES))
 Layout = Literal["lists", "columns"]
 
 
@@ -68,7 +68,7 @@ def read(
     image_column: str | None = None,
     label_column: str | None = None,
     negative_column: str | None = None,
-    part_column: str | None = None,
+    split_column: str | None = None,
     classes: Sequence[str] | None = None,
     other_columns: Sequence[str] = (),
     separator: str | None = None,
@@ -78,13 +78,13 @@ def read(
 
     Args:
         path: The file or the table.
-        images: Folder of the pictures; looked for beside the file if None.
+        images: Folder of the images; looked for beside the file if None.
         absent: What it means that a class is not mentioned.
         name: What the set is called; the file's name if None.
         image_column: Column of file names.
         label_column: Column of labels, as lists or as text with separators.
         negative_column: Column of classes that are known to be absent, in the same way.
-        part_column: Column that says train, test and the like.
+        split_column: Column that says train, test and the like.
         classes: Class names in order, or the columns to read as classes.
         other_columns: Columns that are none of a class, whatever they hold.
         separator: What stands between labels in text.
@@ -92,9 +92,9 @@ def read(
     """
     in_file = isinstance(path, str | Path)
     columns = {"image": image_column, "label": label_column}
-    columns |= {"negative": negative_column, "part": part_column}
-    told = Told(columns, classes, separator, negative_value, other_columns)
-    table = read_table(Path(path), told.words()) if in_file else as_table(path)
+    columns |= {"negative": negative_column, "split": split_column}
+    told = TableOptions(columns, classes, separator, negative_value, other_columns)
+    table = read_table(Path(path), told.words()) if in_file else to_table(path)
     root = Path(path).parent if in_file else None
     where = str(path) if in_file else "the table"
     name = name or (Path(path).stem if in_file else "table")
@@ -102,7 +102,7 @@ def read(
 
 
 @dataclass(frozen=True)
-class Told:
+class TableOptions:
     """What the user says about a table, such as columns that are called otherwise."""
 
     columns: Mapping[str, str | None]
@@ -117,7 +117,12 @@ class Told:
 
 
 def read_rows(
-    table: pa.Table, cells: Cells, told: Told, name: str, root: Path | None, images: Path | None
+    table: pa.Table,
+    cells: Cells,
+    told: TableOptions,
+    name: str,
+    root: Path | None,
+    images: Path | None,
 ) -> Listing:
     """Read the rows of a table; ``root`` is the folder it lies in, if it lies in one."""
     where = cells.where
@@ -133,7 +138,7 @@ def read_rows(
         cells,
         name,
         place_names(_texts(table, found["image"], where), root or Path("."), images),
-        _texts(table, found["part"], where) if "part" in found else None,
+        _texts(table, found["split"], where) if "split" in found else None,
         told.classes or hot,
         beside=root,
     )
@@ -154,7 +159,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
         raise UsageError(f"A table is written as lists or columns to {', '.join(SUFFIXES)} files.")
     refuse_existing(path)
     refuse_odd_names(listing)
-    notes = left_out(listing)
+    notes = describe_left_out(listing)
     delimiter = "\t" if suffix == ".tsv" else ","
     absent, unknown = listing.labels.count(-1), listing.labels.count(0)
     if layout == "columns":
@@ -163,7 +168,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
         _refuse_as_columns(listing)
         if absent and not unknown:
             notes.append("no cell is blank: read it with absent = negative")
-        rows = column_rows(listing)
+        rows = list_column_rows(listing)
         write_atomically(path, lambda file: write_csv(file, rows, delimiter, str))
         return notes
     negatives = says_negatives(listing)
@@ -172,7 +177,7 @@ def write(listing: Listing, path: Path, *, layout: Layout = "lists") -> list[str
     notes += write_classes(path.parent, listing, (1, -1) if negatives else (1,))
     rows = list_rows(listing, negatives)
     if kind == "csv":
-        join = joined_by(listing.classes)
+        join = choose_join(listing.classes)
         write_atomically(path, lambda file: write_csv(file, rows, delimiter, join))
     elif kind == "jsonl":
         write_atomically(path, lambda file: write_jsonl(file, rows))
@@ -191,8 +196,8 @@ def _refuse_as_columns(listing: Listing) -> None:
         raise DataError(f"Columns are known as classes if two of them say something, not {used}.")
 
 
-def _read_names(cells: Cells, table: pa.Table, column: str, separator: str | None) -> Named:
-    named = named_cells(table[column], column, separator)
+def _read_names(cells: Cells, table: pa.Table, column: str, separator: str | None) -> NamedCells:
+    named = read_named_cells(table[column], column, separator)
     if named.separator is not None:
         cells.notes.append(f"'{named.separator}' stands between labels in the column '{column}'")
     return named
@@ -202,7 +207,7 @@ def _read_class_columns(
     cells: Cells,
     table: pa.Table,
     rest: list[str],
-    told: Told,
+    told: TableOptions,
     has_labels: bool,
 ) -> list[str]:
     """Read the columns that stand for classes, if there are any, and return their names."""
@@ -210,7 +215,7 @@ def _read_class_columns(
     if strange:
         raise UsageError(f"{cells.where} has no column '{strange[0]}'; see other_columns.")
     free = [name for name in rest if name not in told.other_columns]
-    hot = class_columns(table, free, told.classes)
+    hot = find_class_columns(table, free, told.classes)
     if not hot and not has_labels:
         raise DataError(
             f"{cells.where} has no labels: no column is called {', '.join(LABELS[:4])} or the "
@@ -233,7 +238,7 @@ def _read_class_columns(
 class _Columns:
     """Finds columns by name, whatever their case."""
 
-    usual: ClassVar = {"image": IMAGE, "label": LABELS, "negative": NEGATIVES, "part": PART}
+    usual: ClassVar = {"image": IMAGE, "label": LABELS, "negative": NEGATIVES, "split": SPLIT}
 
     def __init__(self, names: list[str], where: str) -> None:
         self.names, self.where = names, where

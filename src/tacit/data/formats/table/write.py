@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from tacit.data.formats.shared.writing import BLOCK, named_rows
+from tacit.data.formats.shared.writing import BLOCK, name_rows
 from tacit.data.formats.table.name_lists import SEPARATORS
 from tacit.data.listing import Listing
 from tacit.names import csv_writer
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 def list_rows(
-    listing: Listing, negatives: bool, image: str = "image", part: str | None = "split"
+    listing: Listing, negatives: bool, image: str = "image", split: str | None = "split"
 ) -> Iterator[Row]:
     """Yield a row for each image, with lists of classes.
 
@@ -28,17 +28,17 @@ def list_rows(
         listing: The labels.
         negatives: List the absent classes beside the present ones.
         image: The column of the images' names.
-        part: The column of the parts; None leaves them out.
+        split: The column of the splits; None leaves them out.
     """
     labels = listing.labels
-    positives = named_rows(labels, listing.classes, 1)
-    absent = named_rows(labels, listing.classes, -1)
+    positives = name_rows(labels, listing.classes, 1)
+    absent = name_rows(labels, listing.classes, -1)
     for row, (name, present) in enumerate(zip(listing.images, positives, strict=True)):
         cells: Row = {image: name, "labels": present}
         if negatives:
             cells["negatives"] = next(absent)
-        if listing.parts and part:
-            cells[part] = listing.parts[row]
+        if listing.splits and split:
+            cells[split] = listing.splits[row]
         yield cells
 
 
@@ -48,14 +48,14 @@ def says_negatives(listing: Listing) -> bool:
     return not complete and listing.labels.count(-1) > 0
 
 
-def column_rows(listing: Listing) -> Iterator[Row]:
+def list_column_rows(listing: Listing) -> Iterator[Row]:
     """Yield a row for each image with a cell for each class: 1, 0 or nothing."""
     blank = dict.fromkeys(listing.classes, "")
-    present, absent = (named_rows(listing.labels, listing.classes, state) for state in (1, -1))
+    present, absent = (name_rows(listing.labels, listing.classes, state) for state in (1, -1))
     for row, (there, not_there) in enumerate(zip(present, absent, strict=True)):
         first = {"image": listing.images[row]}
-        if listing.parts:
-            first["split"] = listing.parts[row]
+        if listing.splits:
+            first["split"] = listing.splits[row]
         yield {**first, **blank, **dict.fromkeys(there, "1"), **dict.fromkeys(not_there, "0")}
 
 
@@ -76,7 +76,7 @@ def write_csv(path: Path, rows: Iterator[Row], delimiter: str, join: Callable[[A
             write_row(join(cell) if isinstance(cell, list) else cell for cell in row.values())
 
 
-def joined_by(classes: Sequence[str]) -> Callable[[list[str]], str]:
+def choose_join(classes: Sequence[str]) -> Callable[[list[str]], str]:
     """Return how lists of classes become texts: with semicolons, or as JSON where names need it."""
     signs = {*SEPARATORS, "[", '"', "\n", "\r"}
     plain = all(name == name.strip() and not signs & set(name) for name in classes)

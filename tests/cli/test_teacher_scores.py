@@ -1,4 +1,4 @@
-"""`tacit teach` as a user calls it, and a training with what it writes."""
+"""`tacit teacher-scores` as a user calls it, and a training with what it writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 from tacit.config import resolve
 from tacit.runs.build import read_splits
-from tacit.teachers import class_shares, scoring
+from tacit.teachers import compute_class_shares, scoring
 
 Call = Callable[..., Any]
 DATA = ("data.options.images=50", "data.options.test_images=10", "data.options.size=24")
@@ -29,7 +29,7 @@ def train() -> Any:
 
 
 class Towers(torch.nn.Module):
-    """Embeds a picture by its mean colour, and a text by its first letters."""
+    """Embeds an image by its mean colour, and a text by its first letters."""
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean((2, 3))
@@ -43,8 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Put a stand-in in the place of open_clip, and collect what it is asked for."""
     wanted: list[Any] = []
 
-    def prepare(picture: Image.Image) -> torch.Tensor:
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+    def prepare(image: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
     def create(name: str, pretrained: str) -> tuple[Any, None, Any]:
         wanted.append((name, pretrained))
@@ -59,11 +59,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return wanted
 
 
-def test_a_model_scores_the_training_pictures(
+def test_a_model_scores_the_training_images(
     call: Call, train: Any, asked: list[Any], tmp_path: Path
 ) -> None:
     model = ("--model=small", "--weights=mine", "--template=see {}", "--temperature=0.5")
-    answer = call("teach", "scenes", "--out=new/t.npz", "--device=cpu", *model, *FLAGS)
+    answer = call("teacher-scores", "scenes", "--out=new/t.npz", "--device=cpu", *model, *FLAGS)
     assert answer.status == 0, answer.err
     assert asked == [("small", "mine"), [f"see {name}" for name in train.classes]]
     stored = np.load(tmp_path / "new" / "t.npz")
@@ -73,16 +73,23 @@ def test_a_model_scores_the_training_pictures(
         [[ord(letter) - 96 for letter in name[-3:]] for name in train.classes], dtype=torch.float32
     )
     colours = [np.asarray(train.open(row)).mean((0, 1)) / 255 for row in range(len(train))]
-    expected = class_shares(torch.from_numpy(np.array(colours)).float(), texts, 0.5)
+    expected = compute_class_shares(torch.from_numpy(np.array(colours)).float(), texts, 0.5)
     np.testing.assert_allclose(stored["scores"], expected, atol=1e-5)
-    assert re.search(r"pictures +classes .*\n +40 +12 ", answer.out)
+    assert re.search(r"images +classes .*\n +40 +12 ", answer.out)
     assert "tacit train --method vlpl --data scenes --set data.options.images=50" in answer.err
 
 
 def test_crops_change_what_it_says(call: Call, asked: list[Any], tmp_path: Path) -> None:
-    same = ("teach", "scenes", "--device=cpu", "--temperature=0.5", "--template={}", *FLAGS)
+    same = (
+        "teacher-scores",
+        "scenes",
+        "--device=cpu",
+        "--temperature=0.5",
+        "--template={}",
+        *FLAGS,
+    )
     whole = call(*same, "--out=whole.npz", "--json").json()
-    assert whole["written"] == "whole.npz" and whole["pictures"] == 40
+    assert whole["written"] == "whole.npz" and whole["images"] == 40
     assert 0 <= whole["known in first place"] <= whole["known in first three"] <= 1
     assert call(*same, "--out=crops.npz", "--crops=2").status == 0
     found = [np.load(tmp_path / f"{name}.npz")["scores"] for name in ("whole", "crops")]
@@ -93,7 +100,7 @@ def test_ctrl_c_keeps_what_is_finished(
     call: Call, asked: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(scoring, "PART", 16)
-    same = ("teach", "scenes", "--out=t.npz", "--device=cpu", "--batch=8", *FLAGS)
+    same = ("teacher-scores", "scenes", "--out=t.npz", "--device=cpu", "--batch=8", *FLAGS)
     usual, seen = Towers.encode_image, list[int]()
 
     def encode(towers: Towers, images: torch.Tensor) -> torch.Tensor:
@@ -113,7 +120,7 @@ def test_ctrl_c_keeps_what_is_finished(
 
 @pytest.mark.parametrize("method", ["vlpl", "aevlp"])
 def test_stored_embeddings_do_as_well(call: Call, train: Any, method: str, tmp_path: Path) -> None:
-    """A teacher that knows the truth of every picture, and names rows in an order of its own."""
+    """A teacher that knows the truth of every image, and names rows in an order of its own."""
     texts = np.eye(len(train.classes), dtype=np.float32)
     order = np.random.default_rng(0).permutation(len(train))
     images = (train.truth.dense() == 1).astype(np.float64)[order]
@@ -122,7 +129,7 @@ def test_stored_embeddings_do_as_well(call: Call, train: Any, method: str, tmp_p
     names = "".join(f"{train.images[row]}\n" for row in order) + "another\n"
     (tmp_path / "names.txt").write_text(names)
     tables = ("--embeddings=images.npy", "--texts=texts.npy", "--names=names.txt")
-    answer = call("teach", "scenes", "--out=t.npz", *tables, *FLAGS, "--json")
+    answer = call("teacher-scores", "scenes", "--out=t.npz", *tables, *FLAGS, "--json")
     assert answer.status == 0, answer.err
     assert answer.json()["known in first three"] > 0.5
     scores = np.load(tmp_path / "t.npz")["scores"]
@@ -143,16 +150,14 @@ def test_stored_embeddings_do_as_well(call: Call, train: Any, method: str, tmp_p
     assert "suspects P 1.00" in trained.err
 
 
-def test_rows_without_names_are_the_training_pictures(
-    call: Call, train: Any, tmp_path: Path
-) -> None:
+def test_rows_without_names_are_the_training_images(call: Call, train: Any, tmp_path: Path) -> None:
     images = np.random.default_rng(1).normal(size=(len(train), 5)).astype(np.float32)
     texts = np.random.default_rng(2).normal(size=(len(train.classes), 5)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     np.save(tmp_path / "texts.npy", texts)
     tables = ("--embeddings=images.npy", "--texts=texts.npy")
-    assert call("teach", "scenes", "--out=t.npz", *tables, *FLAGS).status == 0
-    expected = class_shares(torch.from_numpy(images), torch.from_numpy(texts))
+    assert call("teacher-scores", "scenes", "--out=t.npz", *tables, *FLAGS).status == 0
+    expected = compute_class_shares(torch.from_numpy(images), torch.from_numpy(texts))
     stored = np.load(tmp_path / "t.npz")
     np.testing.assert_array_equal(stored["scores"], expected)
     assert stored["names"].tolist() == list(train.images)
@@ -162,7 +167,7 @@ def test_without_open_clip_the_extra_is_named(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "open_clip", None)
-    answer = call("teach", "scenes", "--out=t.npz", *FLAGS)
+    answer = call("teacher-scores", "scenes", "--out=t.npz", *FLAGS)
     assert answer.status == 2 and "pip install 'tacit[clip]'" in answer.err
     assert not list(tmp_path.iterdir())
 
@@ -170,7 +175,7 @@ def test_without_open_clip_the_extra_is_named(
 def test_a_method_without_a_teacher_says_how_to_get_one(call: Call, tmp_path: Path) -> None:
     answer = call("train", "--method=vlpl", "--out=run", *FLAGS)
     assert answer.status == 2 and not (tmp_path / "run").exists()
-    assert "tacit teach DATA --out FILE" in answer.err
+    assert "tacit teacher-scores DATA --out FILE" in answer.err
 
 
 def test_a_wrong_request_is_answered_by_a_sentence(call: Call, train: Any, tmp_path: Path) -> None:
@@ -190,10 +195,10 @@ def test_a_wrong_request_is_answered_by_a_sentence(call: Call, train: Any, tmp_p
         ("--set=method.name=an",): (2, "A teacher has no 'method.name=an'"),
         ("--template=photo",): (2, "has {} once"),
         ("--embeddings=a.npy", "--texts=a.npy"): (3, "has 3 rows, but the data has 12 classes"),
-        both: (3, "has 3 rows, but there are training pictures: 40"),
+        both: (3, "has 3 rows, but there are training images: 40"),
         (*both, "--names=two.txt"): (3, "has 3 rows, but two.txt has lines: 2"),
         (*both, "--names=twice.txt"): (3, "has 3 lines but 2 different names"),
-        (*both, "--names=others.txt"): (3, "lacks 40 of 40 training pictures, beginning with"),
+        (*both, "--names=others.txt"): (3, "lacks 40 of 40 training images, beginning with"),
         (*both, "--names=none.txt"): (3, "none.txt cannot be read"),
         ("--embeddings=none.npy", "--texts=t.npy"): (3, "none.npy cannot be read as an array"),
         ("--embeddings=text.npy", "--texts=t.npy"): (3, "text.npy cannot be read as an array"),
@@ -201,7 +206,7 @@ def test_a_wrong_request_is_answered_by_a_sentence(call: Call, train: Any, tmp_p
     }
     for given, (status, sentence) in wrong.items():
         out = () if any(flag.startswith("--out") for flag in given) else ("--out=t.npz",)
-        answer = call("teach", "scenes", *given, *out, *FLAGS)
+        answer = call("teacher-scores", "scenes", *given, *out, *FLAGS)
         assert sentence in answer.err, (given, answer.err)
         assert answer.status == status
         assert not (tmp_path / "t.npz").exists()

@@ -1,4 +1,4 @@
-"""`tacit teach`."""
+"""`tacit teacher-scores`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tacit.teachers import Teacher
 
 
-def teach(
+def teacher_scores(
     data: str,
     /,
     *,
@@ -36,7 +36,7 @@ def teach(
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Score the training pictures with an image-text teacher, once, for vlpl and aevlp.
+    """Score the training images with an image-text teacher, once, for vlpl and aevlp.
 
     A command that was stopped goes on where it was when it is repeated.
 
@@ -54,20 +54,20 @@ def teach(
     template
         Text for each class, with {} for its name.
     crops
-        Crops along a side that are looked at beside the whole picture, such as 4 for aevlp.
+        Crops along a side that are looked at beside the whole image, such as 4 for aevlp.
     enough
         Share that is always enough for a crop to count.
     embeddings
-        Embeddings of the pictures in place of a model: an array, .npy, with a row for each.
+        Embeddings of the images in place of a model: an array, .npy, with a row for each.
     texts
         Embeddings of the classes, a row for each, in the order of the data.
     names
-        A line for each row of --embeddings with the picture's name. Left out, the rows must be
-        the training pictures in their order.
+        A line for each row of --embeddings with the image's name. Left out, the rows must be
+        the training images in their order.
     temperature
         Divides the cosine similarity before the softmax over classes.
     batch
-        Pictures that go through the model together.
+        Images that go through the model together.
     device
         auto, cpu, cuda, cuda:0 or mps.
     settings
@@ -76,14 +76,14 @@ def teach(
         Print the result as JSON.
     """
     if (embeddings is None) != (texts is None):
-        raise UsageError("--embeddings and --texts belong together: pictures and classes.")
+        raise UsageError("--embeddings and --texts belong together: images and classes.")
     if names is not None and embeddings is None:
         raise UsageError("--names says whose the rows of --embeddings are; give them as well.")
     if out.exists():
         raise UsageError(f"There is a file at {out} already; choose another --out, or remove it.")
-    train = _training_part(data, settings)
+    train = _read_training_split(data, settings)
     if embeddings is not None and texts is not None:
-        scores = _from_embeddings(train, embeddings, texts, names, temperature, out)
+        scores = _score_embeddings(train, embeddings, texts, names, temperature, out)
     else:
         from tacit.devices import choose_device
         from tacit.teachers import TowerTeacher, fill_template, open_clip_towers
@@ -93,7 +93,7 @@ def teach(
             towers = open_clip_towers(model, weights, prompts, choose_device(device))
             look = TowerTeacher(*towers, temperature=temperature, grid=crops, enough=enough)
         about = repr((model, weights, prompts, crops, enough, temperature))
-        scores = _from_pictures(train, look, out, batch, about)
+        scores = _score_images(train, look, out, batch, about)
     _tell_result(train, scores, out, json)
     given = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
     tell(
@@ -102,7 +102,7 @@ def teach(
     )
 
 
-def _training_part(data: str, settings: tuple[str, ...]) -> Any:
+def _read_training_split(data: str, settings: tuple[str, ...]) -> Any:
     for setting in settings:
         if not setting.startswith("data."):
             raise UsageError(f"A teacher has no '{setting}'; only keys of data are for it.")
@@ -112,7 +112,7 @@ def _training_part(data: str, settings: tuple[str, ...]) -> Any:
         return read_splits(resolve(None, (f"data.name={data}", *settings))).train
 
 
-def _from_pictures(train: Any, look: Teacher, out: Path, batch: int, about: str) -> Any:
+def _score_images(train: Any, look: Teacher, out: Path, batch: int, about: str) -> Any:
     from tacit.teachers import score
 
     started = time.perf_counter()
@@ -120,7 +120,7 @@ def _from_pictures(train: Any, look: Teacher, out: Path, batch: int, about: str)
 
         def watch(done: int, total: int) -> None:
             speed = done / (time.perf_counter() - started)
-            status.update(f"scoring · {done:,} of {total:,} pictures · {speed:,.0f} pictures/s")
+            status.update(f"scoring · {done:,} of {total:,} images · {speed:,.0f} images/s")
 
         try:
             return score(train, look, out, batch=batch, about=about, watch=watch)
@@ -129,12 +129,12 @@ def _from_pictures(train: Any, look: Teacher, out: Path, batch: int, about: str)
             raise
 
 
-def _from_embeddings(
+def _score_embeddings(
     train: Any, embeddings: Path, texts: Path, names: Path | None, temperature: float, out: Path
 ) -> Any:
     import torch
 
-    from tacit.teachers import class_shares, save_scores
+    from tacit.teachers import compute_class_shares, save_scores
 
     tables = [torch.from_numpy(_read_array(path)) for path in (embeddings, texts)]
     if len(tables[1]) != len(train.classes):
@@ -143,7 +143,7 @@ def _from_embeddings(
         )
     whose = train.images if names is None else _read_names(names)
     if len(tables[0]) != len(whose):
-        listed = "there are training pictures" if names is None else f"{names} has lines"
+        listed = "there are training images" if names is None else f"{names} has lines"
         raise DataError(
             f"{embeddings} has {len(tables[0]):,} rows, but {listed}: {len(whose):,}. "
             f"--names FILE says whose the rows are, a name on a line."
@@ -154,11 +154,11 @@ def _from_embeddings(
     missing = [name for name in train.images if name not in place]
     if missing:
         raise DataError(
-            f"{names} lacks {len(missing):,} of {len(train.images):,} training pictures, "
+            f"{names} lacks {len(missing):,} of {len(train.images):,} training images, "
             f"beginning with '{missing[0]}'."
         )
     rows = tables[0][[place[name] for name in train.images]]
-    scores = class_shares(rows, tables[1], temperature).numpy()
+    scores = compute_class_shares(rows, tables[1], temperature).numpy()
     save_scores(out, train.images, scores, train.classes)
     return scores
 
@@ -185,14 +185,14 @@ def _read_array(path: Path) -> Any:
 def _tell_result(train: Any, scores: Any, out: Path, json: bool) -> None:
     import numpy as np
 
-    from tacit.teachers import agreement
+    from tacit.teachers import measure_agreement
 
     known = np.stack([train.labels[row] == 1 for row in range(len(train))])
     found = {
-        "pictures": len(train),
+        "images": len(train),
         "classes": len(train.classes),
-        "known in first place": round(agreement(scores, known, 1), 4),
-        "known in first three": round(agreement(scores, known, 3), 4),
+        "known in first place": round(measure_agreement(scores, known, 1), 4),
+        "known in first three": round(measure_agreement(scores, known, 3), 4),
     }
     if json:
         print_json({"written": str(out), **found})
