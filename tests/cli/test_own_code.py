@@ -176,7 +176,11 @@ def test_a_foreign_run_makes_nobody_run_its_code(
     file.write_text("from pathlib import Path\nPath('ran').touch()\n" + METHOD + MODEL)
     record = json.loads((copied / "run.json").read_text())
     for change in (
-        {"method": {"name": f"{file}:Mine"}},
+        # Which labels it was trained on is recorded; else only the method's class can say.
+        {
+            "method": {"name": f"{file}:Mine"},
+            "data": {**record["config"]["data"], "labels": None},
+        },
         {"data": {**record["config"]["data"], "options": {"format": f"{file}:Mine"}}},
     ):
         config = {**record["config"], **change}

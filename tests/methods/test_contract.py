@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from support.methods import labels_for, needed_options
+from tacit.config import LabelKind
 from tacit.errors import UsageError
 from tacit.images.views import VIEWS
 from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, method_class
-from tacit.methods.base import Labels
 from tacit.models import build_model
 from tacit.types import Annotations, Batch, Clock, Step
 
@@ -110,7 +110,7 @@ def test_declarations_make_sense(name: str) -> None:
     assert method.views
     assert len(set(method.views)) == len(method.views)
     assert set(method.views) <= set(VIEWS)
-    assert method.labels in get_args(Labels)
+    assert method.labels in get_args(LabelKind)
     assert method.lr_scale > 0
 
 

@@ -93,7 +93,9 @@ def test_maps_are_boosted_when_they_should_be(
 
 
 def test_a_moment_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UsageError, match="boost_at' is 'never', but .*'training' or 'evaluation'"):
+    with pytest.raises(
+        UsageError, match="boost_at' must be one of 'both', 'training', 'evaluation', not 'never'"
+    ):
         build(boost=5.0, options={"boost_at": "never"})
 
 

@@ -186,7 +186,7 @@ def test_a_run_can_be_interrupted_before_its_first_step(
 ) -> None:
     config, straight, stopped = configure(phases=phases("maps")), *map(tmp_path.joinpath, "ab")
     run.train(config, straight, splits=splits)
-    loader = features_module.evaluation_loader
+    loader = features_module.build_evaluation_loader
 
     def interrupting(*arguments: Any, **named: Any) -> Any:
         signal_sent = False
@@ -201,7 +201,7 @@ def test_a_run_can_be_interrupted_before_its_first_step(
         Trainer, "fit", lambda self, *rest: trainers.append(self) or fit(self, *rest)
     )
     with monkeypatch.context() as patch:
-        patch.setattr(features_module, "evaluation_loader", interrupting)
+        patch.setattr(features_module, "build_evaluation_loader", interrupting)
         with pytest.raises(Interrupted):
             run.train(config, stopped, splits=splits)
     position = torch.load(stopped / "checkpoints" / LAST)["position"]

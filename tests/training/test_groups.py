@@ -151,7 +151,7 @@ def test_batch_normalisation_may_be_constant() -> None:
     phase = Phase(freeze=("batch_norm", "batch_norm_affine"))
     for part in list_frozen(learner, phase):
         part.eval()
-    build_optimiser(learner, phase)
+    freeze_parameters(learner, phase)
     still = {name for name, p in learner.named_parameters() if not p.requires_grad}
     norms = [n for n, part in learner.named_modules() if isinstance(part, nn.BatchNorm2d)]
     assert still == {f"{norm}.{kind}" for norm in norms for kind in ("weight", "bias")}

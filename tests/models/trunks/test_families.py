@@ -135,7 +135,7 @@ def test_a_trunk_has_the_same_parts_wherever_it_is_built(mode: Any) -> None:
 
 
 def test_the_documentation_has_the_same_table() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "trunks.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "trunks.md").read_text(encoding="utf-8")
     shown = [line for line in page.splitlines() if line.startswith("| `") and line.count("|") == 6]
     assert shown == [
         f"| `{trunk}` | {row.title} | {row.maps} | {row.stride} | {row.sizes} |"

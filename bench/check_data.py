@@ -1,6 +1,6 @@
 """Checking a data set beside merely decoding its images.
 
-    python bench/check.py LABELS [--jobs 2] [--rounds 3] [--json]
+    python bench/check_data.py LABELS [--jobs 2] [--rounds 3] [--json]
 
 The plain loop opens every image with Pillow and decodes it, in as many processes and in chunks of
 the same size. `tacit check` also hashes, compares, and reads the labels; its seconds are those of
