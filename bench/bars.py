@@ -18,7 +18,7 @@ class Bar:
 
     least: float | None = None
     most: float | None = None
-    needs: str = ""  # flags of /proc/cpuinfo, one of which is enough; none: any processor
+    needs: str = ""  # a flag of /proc/cpuinfo; none: any processor
 
     def is_met(self, value: float) -> bool:
         low = self.least is None or value >= self.least
@@ -30,19 +30,25 @@ class Bar:
         return " and ".join(filter(None, bounds)) + (f" with {self.needs}" if self.needs else "")
 
 
-WIDE = "avx512f"
-BF16 = "amx_bf16 avx512_bf16"
-# Where convolutions run at half the width, what a step does beside them is less of its time.
-STEP = (Bar(least=1.2, needs=WIDE), Bar(least=1.05))
+BF16 = ("amx_bf16", "avx512_bf16")
+# Measured on a Xeon with AMX: 1.26; on EPYCs, with AVX-512 and without: 1.12, where convolutions
+# are slower, and what a step does beside them is less of its time.
+STEP = (Bar(least=1.2, needs="amx_tile"), Bar(least=1.05))
 BARS: dict[str, tuple[Bar, ...]] = {
     "step, fp32 at 224": STEP,
     "step, fp32 at 448": STEP,
-    "step, bf16 at 224": (Bar(least=2.5, needs=BF16),),
-    "step, bf16 at 448": (Bar(least=2.8, needs=BF16),),
+    # AMX multiplies bf16 in tiles, AVX-512 in vectors.
+    "step, bf16 at 224": (Bar(least=2.5, needs="amx_bf16"), Bar(least=2.0, needs="avx512_bf16")),
+    "step, bf16 at 448": (Bar(least=2.8, needs="amx_bf16"),),
     "step, fp32": (Bar(least=1.0),),  # at other sizes
-    "step, bf16": (Bar(least=1.0, needs=BF16),),
-    # numpy sorts with AVX-512 or AVX2 where it finds them; without them the ratio is about two.
-    "metrics": (Bar(least=5.0, needs=WIDE), Bar(least=1.5)),
+    "step, bf16": tuple(Bar(least=1.0, needs=flag) for flag in BF16),
+    # numpy sorts with AVX-512 or AVX2 where it finds them, on a Xeon with AMX 7.7 times as fast,
+    # on an EPYC 3.6 times; without them the ratio is about two.
+    "metrics": (
+        Bar(least=5.0, needs="amx_tile"),
+        Bar(least=3.0, needs="avx512f"),
+        Bar(least=1.5),
+    ),
     "loader, exact": (Bar(least=1.8),),
     "loader, fast": (Bar(least=6.0),),
     "loader, cached": (Bar(least=20.0),),
@@ -54,7 +60,7 @@ BARS: dict[str, tuple[Bar, ...]] = {
     "memory, fp32 in 4 parts": (Bar(most=0.45),),
     "memory, fp32 with checkpointing": (Bar(most=0.75),),
     "predict, folded": (Bar(least=1.15),),
-    "predict, folded bf16": (Bar(least=2.8, needs=BF16),),
+    "predict, folded bf16": (Bar(least=2.8, needs="amx_bf16"), Bar(least=2.5, needs="avx512_bf16")),
     "framework tax": (Bar(most=1.03),),
     # Powers of the size; what sorts, and what outgrows caches, is a little above 1.
     "scale, power": (Bar(most=1.25),),
@@ -78,14 +84,12 @@ def instructions() -> set[str]:
 def bar_of(name: str) -> Bar | None:
     """Return the bar of a measurement that holds on this processor, if one does."""
     known = instructions()
-    return next(
-        (bar for bar in BARS[name] if not bar.needs or known & set(bar.needs.split())), None
-    )
+    return next((bar for bar in BARS[name] if not bar.needs or bar.needs in known), None)
 
 
 def computes_in_bf16() -> bool:
     """Say whether the processor multiplies bf16 itself; where it does not, bf16 saves nothing."""
-    return bool(instructions() & set(BF16.split()))
+    return bool(instructions() & set(BF16))
 
 
 def judge(found: Mapping[str, float], part: str = "") -> bool:

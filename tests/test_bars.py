@@ -29,9 +29,11 @@ def processor(monkeypatch: pytest.MonkeyPatch) -> Processor:
 @pytest.mark.parametrize(
     ("flags", "name", "expected"),
     [
-        ("avx2 avx512f amx_bf16", "step, fp32 at 224", 1.2),
+        ("avx2 avx512f amx_tile", "step, fp32 at 224", 1.2),
+        ("avx2 avx512f", "step, fp32 at 224", 1.05),
         ("avx2", "step, fp32 at 224", 1.05),
-        ("avx2 avx512f avx512_bf16", "step, bf16 at 224", 2.5),
+        ("avx2 avx512f avx512_bf16", "step, bf16 at 224", 2.0),
+        ("avx512f avx512_bf16 amx_bf16", "step, bf16 at 224", 2.5),
         ("avx2 amx_bf16", "predict, folded bf16", 2.8),
         ("avx2 avx512f", "step, bf16 at 224", None),
         ("", "metrics", 1.5),

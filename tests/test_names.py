@@ -24,6 +24,7 @@ from tacit.labels import SparseLabels
 from tacit.names import csv_writer, escape_formula, join_lines, read_lines, write_lines
 from tacit.prediction.columns import Columns
 from tacit.prediction.output import count, merge, write_part
+from tacit.prediction.plan import Settings
 from tacit.runs.folder import Log, Run
 from tacit.teachers.stored import read_scores, save_scores
 from tacit.training.suspects import SuspectLog
@@ -138,6 +139,8 @@ def test_a_spreadsheet_calculates_nothing_if_asked(tmp_path: Path) -> None:
             cells = [cell for row in csv.reader(file) for cell in row]
         assert any(cell.startswith(("=", "+", "-", "@")) for cell in cells) is not safe
         assert ("'=1+1" in cells, "plain.jpg" in cells) == (safe, True)
+    with pytest.raises(UsageError, match="spreadsheet-safe is about CSV files, not parquet"):
+        Settings("model", spreadsheet_safe=True)
     assert escape_formula("\tx") == "'\tx" and escape_formula("a=b") == "a=b"
 
 

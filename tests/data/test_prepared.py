@@ -89,7 +89,7 @@ def test_a_set_of_an_earlier_version_still_opens(prepared: Path, tmp_path: Path)
     unnamed = replace(listing(tmp_path), splits=["", "", ""])
     write_prepared(tmp_path / "unnamed", unnamed, {})
     as_earlier(tmp_path / "unnamed")
-    assert not read_prepared(tmp_path / "unnamed").parts
+    assert not read_prepared(tmp_path / "unnamed").splits
 
 
 @pytest.mark.parametrize("change", CHANGES)
