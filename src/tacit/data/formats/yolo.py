@@ -20,6 +20,7 @@ from tacit.data.formats.shared.folders import picture_files
 from tacit.data.formats.shared.json_files import numbers, read_head, read_lines, read_text
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.listing import Absent, Listing
+from tacit.data.open_image import read_size
 from tacit.data.split_names import is_part
 from tacit.errors import DataError
 
@@ -195,7 +196,7 @@ def _read_labels(
             if cells.rest == "negative":
                 continue
         else:
-            size = _size(file) if boxes else None
+            size = read_size(file) if boxes else None
             for line, text in enumerate(read_text(labels).split("\n"), 1):
                 if text.strip():
                     _add(objects, len(kept), text.split(), classes, size, f"{labels}, line {line}")
@@ -246,13 +247,3 @@ def _add(
         corners = [min(across) * size[0], min(down) * size[1]]
         corners += [max(across) * size[0], max(down) * size[1]]
     objects.add(row, name, corners)
-
-
-def _size(picture: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(picture) as opened:
-            return opened.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"The picture {picture} cannot be opened for its size.") from error
