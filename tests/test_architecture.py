@@ -58,6 +58,7 @@ EDGES: dict[str, set[str]] = {
     "methods": {
         "distributed",
         "errors",
+        "files",
         "losses",
         "modes",
         "ranges",

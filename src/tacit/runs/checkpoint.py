@@ -56,6 +56,7 @@ def save_checkpoint(folder: Path, identity: Identity, state: dict[str, Any]) -> 
 def _second_name(file: Path, name: Path) -> None:
     # A link costs nothing and leaves `file` where it is; some file systems have none.
     try:
+        name.unlink()  # its name was only reserved
         os.link(file, name)
     except OSError:
         shutil.copyfile(file, name)

@@ -18,6 +18,7 @@ from tacit.devices import autocast
 from tacit.distributed import exchange_shares, own_share
 from tacit.errors import UsageError
 from tacit.evaluation.evaluate import predict
+from tacit.files import partial_beside, reserve
 from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches, evaluation_loader
 from tacit.learner import Learner
 from tacit.methods.base import Method
@@ -180,12 +181,11 @@ class FeatureFeed(PictureFeed):
                 f"The features of {rows:,} images need {needed / 1e6:,.0f} MB, and {self.folder} "
                 f'has room for {free / 1e6:,.0f} MB; set phases.features to "pooled" or "fresh".'
             )
-        path = self.folder / f".features.{rows}.partial"
-        path.unlink(missing_ok=True)
-        size = rows * features[0].numel()
-        mapped = torch.from_file(str(path), shared=True, size=size, dtype=features.dtype)
         # The mapping outlives the name, so that nothing is left behind however the run ends.
-        path.unlink()
+        with partial_beside(self.folder / "features") as path:
+            reserve(path, needed)
+            size = rows * features[0].numel()
+            mapped = torch.from_file(str(path), shared=True, size=size, dtype=features.dtype)
         return mapped.view(shape)
 
 
