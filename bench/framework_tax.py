@@ -18,6 +18,7 @@ from collections.abc import Callable
 import timm
 import torch
 import torch.nn.functional as F
+from bars import judge
 from torch import Tensor
 
 from tacit.learner import Learner
@@ -25,7 +26,6 @@ from tacit.methods import build_method
 from tacit.models import build_model
 from tacit.types import Annotations, Batch, Clock
 
-BAR = 1.03
 CLASSES = tuple(f"class {number}" for number in range(80))
 CLOCK = Clock(1, 1)
 
@@ -100,7 +100,7 @@ def main() -> int:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
         median = statistics.median(ratios)
         results[name] = {"ratio": median, "least": min(ratios), "most": max(ratios)}
-        good = good and median <= BAR
+        good = judge({"framework tax": median}, name) and good
         if not options.json:
             spread = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
             print(f"{name:14} {median:.3f} {spread} of the bare {options.trunk}'s time")

@@ -29,9 +29,10 @@ from tacit.data.source import Source, Splits
 from tacit.images.loader import ShuffledBatches
 from tacit.images.scaled import cached
 from tacit.learner import Learner
+from tacit.training.context import Context, hold_splits
 from tacit.training.feeds import PictureFeed
-from tacit.training.holding import hold
-from tacit.training.update import Descent
+from tacit.training.parallel import Parallel
+from tacit.training.update import Update
 from tacit.types import Annotations, Batch
 
 ENDLESS = 10**9
@@ -143,8 +144,9 @@ def our_feed(scale: Scale, pictures: Photographs, learner: Learner) -> TimedFeed
         run=in_half(scale),
     )
     source, none = pictures.scaled, pictures.scaled.take(np.arange(1))
-    splits = hold(Splits(source, none, none), config, scale.device)
-    return TimedFeed(learner, splits, config, scale.device)
+    splits = hold_splits(Splits(source, none, none), config, scale.device)
+    parallel = Parallel(scale.device)
+    return TimedFeed(Context(learner, splits, config, Path(), parallel))
 
 
 def epochs(feed: PictureFeed, rows: int, batch: int) -> Iterator[Batch]:
@@ -157,18 +159,18 @@ def epochs(feed: PictureFeed, rows: int, batch: int) -> Iterator[Batch]:
 
 
 class OurTraining:
-    """Our feed and our descent, as training runs them."""
+    """Our feed and our update, as training runs them."""
 
     def __init__(self, scale: Scale, pictures: Photographs) -> None:
         plain = plain_learning(scale, classes=len(pictures.files.classes))
         known = pictures.annotations
-        self.descent: Descent = our_learning(scale, in_half(scale), plain, known)
-        self.feed = our_feed(scale, pictures, self.descent.learner)
+        self.update: Update = our_learning(scale, in_half(scale), plain, known)
+        self.feed = our_feed(scale, pictures, self.update.learner)
         self.batches = epochs(self.feed, scale.pictures, scale.batch)
 
     def step(self) -> None:
         """Take one step."""
-        self.descent.take(next(self.batches), LATE)
+        self.update.take(next(self.batches), LATE)
 
 
 def end_to_end(scale: Scale) -> list[Found]:
@@ -190,7 +192,7 @@ def waiting(scale: Scale) -> list[Found]:
     with photographs(scale) as pictures:
         ours, shares = OurTraining(scale, pictures), []
         batch = next(ours.batches)
-        alone = Side(lambda: ours.descent.take(batch, LATE), images=scale.batch)
+        alone = Side(lambda: ours.update.take(batch, LATE), images=scale.batch)
         sides = {"with data": Side(ours.step, images=scale.batch), "batch at hand": alone}
         figures = rates(sides, in_turns(sides, scale.device, scale.plan))
         for _ in range(scale.plan.rounds):

@@ -22,8 +22,9 @@ from tacit.methods import build_method
 from tacit.models import build_model
 from tacit.training.meter import FiniteWatch
 from tacit.training.optim import build_optimiser, build_schedule
+from tacit.training.parallel import Parallel
 from tacit.training.prepare_model import prepare
-from tacit.training.update import Descent
+from tacit.training.update import Update
 from tacit.types import Annotations, Batch
 
 # Of ResNet-50 at 448 px, in GFLOP: forward and backward, and a step of IGNORE.
@@ -32,7 +33,7 @@ ONCE, STEP = 97.3, 227.4
 CEILINGS = {"share of the byte model": 1200.0, "share of the FLOP floor": 3470.0}
 PHASE = Phase(optimiser="adam", lr=LR, weight_decay=0.0, schedule="constant")
 PLAIN = {"cam": PlainModel, "query2label": PlainQuery2Label}
-TOGETHER = RunConfig(precision="bf16", together=True)
+FUSED = RunConfig(precision="bf16", fuse_views=True)
 # As the plain one does: maps are made of the weights after dropout.
 OPTIONS = {"cam": {}, "query2label": {"cam_dropout": True}}
 
@@ -50,8 +51,8 @@ def plain_learning(scale: Scale, name: str = "cam", classes: int = CLASSES) -> P
 
 def our_learning(
     scale: Scale, run: RunConfig, plain: PlainStep, annotations: Annotations, name: str = "cam"
-) -> Descent:
-    """Return our descent, as training builds it, with the weights of the plain step."""
+) -> Update:
+    """Return our update, as training builds it, with the weights of the plain step."""
     model = build_model(
         name,
         classes=annotations.classes,
@@ -63,12 +64,13 @@ def our_learning(
     method = build_method("ignore", preset="released", warmup_epochs=0)
     method.setup(annotations)
     learner = Learner(model, method).to(scale.device).train()
-    prepare(learner, run, scale.device)
+    parallel = Parallel(scale.device)
+    prepare(learner, run, parallel)
     optimiser = build_optimiser(learner, PHASE)
     schedule = build_schedule(optimiser, PHASE, 1)
     rows = [str(row) for row in range(annotations.shape[0])]
     watch = FiniteWatch(rows, scale.device)
-    return Descent(learner, PHASE, optimiser, schedule, watch, scale.device, run.precision)
+    return Update(learner, PHASE, optimiser, schedule, watch, parallel, run.precision)
 
 
 def resident(scale: Scale) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,18 +92,18 @@ def plain_side(scale: Scale, step: PlainStep) -> Side:
     return Side(lambda: step(views, labels), images=scale.batch)  # type: ignore[arg-type]
 
 
-def our_side(scale: Scale, descent: Descent, **flags: Any) -> Side:
+def our_side(scale: Scale, update: Update, **flags: Any) -> Side:
     """Return our steps, from pixels on."""
     weak, strong, labels = resident(scale)
     index = torch.arange(scale.batch)
-    normalise: Any = descent.learner.model.normalise
+    normalise: Any = update.learner.model.normalise
 
     def step() -> None:
         views = {
             name: normalise(view).contiguous(memory_format=torch.channels_last)
             for name, view in (("weak", weak), ("strong", strong))
         }
-        descent.take(Batch(index, labels, views), LATE)
+        update.take(Batch(index, labels, views), LATE)
 
     return Side(step, images=scale.batch, **flags)
 
@@ -162,19 +164,19 @@ def compiled_graphs(scale: Scale) -> dict[str, Any]:
 
 def half_precision(scale: Scale) -> list[Found]:
     """G1."""
-    others = {"not compiled": RunConfig(precision="bf16"), "views together": TOGETHER}
+    others = {"not compiled": RunConfig(precision="bf16"), "views together": FUSED}
     return [against_plain(scale, in_half(scale), others)]
 
 
 def single_precision(scale: Scale) -> list[Found]:
     """G2: nothing but the rounding differs from the plain step."""
-    others = {"views together": RunConfig(together=True)}
+    others = {"views together": RunConfig(fuse_views=True)}
     return [against_plain(scale, RunConfig(), others, flags=tf32)]
 
 
 def queries(scale: Scale) -> list[Found]:
     """G3."""
-    return [against_plain(scale, in_half(scale), {"views together": TOGETHER}, "query2label")]
+    return [against_plain(scale, in_half(scale), {"views together": FUSED}, "query2label")]
 
 
 def bare_sides(scale: Scale) -> dict[str, Side]:
@@ -271,8 +273,8 @@ def memory(scale: Scale) -> list[Found]:
     def ours() -> tuple[Side, nn.Module]:
         labels = pictures(scale.size, scale.batch)[2]
         weights = plain_learning(scale)
-        descent = our_learning(scale, in_half(scale), weights, described(labels))
-        return our_side(scale, descent), descent.learner
+        update = our_learning(scale, in_half(scale), weights, described(labels))
+        return our_side(scale, update), update.learner
 
     found = {"plain": peak(scale, plain), "ours": peak(scale, ours)}
     first = next(iter(found["plain"]))

@@ -22,17 +22,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
+from bars import judge
 from step import ALLOCATOR, our_side, plain_side
 
 from tacit.config import RunConfig
 
-# side -> what it is compared with, and the most of its memory that it may take
-BARS = {
-    "fp32": ("plain", 0.80),
-    "bf16": ("plain", 0.50),
-    "fp32 in 2 parts": ("fp32", 0.60),
-    "fp32 in 4 parts": ("fp32", 0.45),
-    "fp32 with checkpointing": ("fp32", 0.75),
+# side -> what it is compared with
+SIDES = {
+    "fp32": "plain",
+    "bf16": "plain",
+    "fp32 in 2 parts": "fp32",
+    "fp32 in 4 parts": "fp32",
+    "fp32 with checkpointing": "fp32",
 }
 
 
@@ -45,7 +46,7 @@ def peak(side: str, trunk: str, size: int, batch: int) -> int:
         computing = RunConfig(precision=precision, checkpointing="checkpointing" in how)
         run, learner = our_side(trunk, size, batch, torch.float32, computing, None)
         if "parts" in how:
-            learner.parts = int(how[1])
+            learner.chunks = int(how[1])
     before = resident()
     run(), run()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -71,18 +72,18 @@ def main() -> int:
         print(peak(options.side, options.trunk, options.size, options.batch))
         return 0
     taken: dict[str, int] = {}
-    for side in ("plain", *BARS):
+    for side in ("plain", *SIDES):
         command = [sys.executable, __file__, *sys.argv[1:], f"--side={side}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         taken[side] = int(done.stdout)
-    shares = {side: taken[side] / taken[other] for side, (other, _) in BARS.items()}
+    shares = {side: taken[side] / taken[other] for side, other in SIDES.items()}
     if options.json:
         print(json.dumps({"kibibytes": taken, "shares": shares}))
     else:
-        for side, (other, _) in BARS.items():
+        for side, other in SIDES.items():
             mebibytes = taken[side] / 1024
             print(f"{side}: {mebibytes:,.0f} MiB, {shares[side]:.2f} of what {other} takes")
-    return 0 if all(shares[side] <= bar for side, (_, bar) in BARS.items()) else 1
+    return 0 if judge({f"memory, {side}": share for side, share in shares.items()}) else 1
 
 
 if __name__ == "__main__":

@@ -14,18 +14,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bars import judge
 from sklearn.metrics import average_precision_score
 
 from tacit.evaluation.metrics import average_precision
-
-CORES = Path("/proc/cpuinfo")
-FAST = CORES.is_file() and "avx512f" in CORES.read_text(encoding="utf-8")
-# numpy sorts with AVX-512 or AVX2 where it finds them; without them the ratio is about two.
-BAR = 5.0 if FAST else 1.5
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float]:
@@ -76,7 +71,8 @@ def main() -> int:
             f"[{min(ratios):.1f}, {max(ratios):.1f}] as fast as scikit-learn, "
             f"{'bit-equal' if equal else 'NUMBERS DIFFER'}"
         )
-    return 0 if equal and median >= BAR else 1
+    met = judge({"metrics": median})
+    return 0 if equal and met else 1
 
 
 if __name__ == "__main__":

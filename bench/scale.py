@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-MOST = 1.25  # power of the size; what sorts, and what outgrows caches, is a little above 1
-STEADY = 1.5
+from bars import judge
+
 BATCH, FEATURES, STEPS = 256, 16, 20
 COLUMNS = (
     ("draw", "draw and set up, µs an image"),
@@ -177,8 +177,11 @@ def main() -> int:
         print(f"power of the {unit}: {told}", file=sys.stderr)
     slower = slowed(found["images"])
     print(f"a step with the most images takes {slower:.2f} times as long", file=sys.stderr)
-    even = all(p <= MOST for costs in grown.values() for p in costs.values())
-    return 0 if even and slower <= STEADY else 1
+    good = judge({"scale, step": slower})
+    for unit, costs in grown.items():
+        for name, power in costs.items():
+            good = judge({"scale, power": power}, f"{name} by {unit}") and good
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from bars import judge
 from PIL import Image
 from pyarrow import parquet
 
 from tacit.prediction.plan import Settings
 from tacit.prediction.run import Work, find_place, predict_to
 
-BAR = 1.15
 PICTURES, SIDE, SHARD = 300, 24, 500
 AT_ONCE = 10_000
 
@@ -121,7 +121,7 @@ def main() -> int:
                 )
     if options.json:
         print(json.dumps({"manifest": options.manifest, "results": results}))
-    return 0 if results[-1]["peak_mib"] <= BAR * results[0]["peak_mib"] else 1
+    return 0 if judge({"stream": results[-1]["peak_mib"] / results[0]["peak_mib"]}) else 1
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tacit.config import DataConfig
 from tacit.data.source import Source
 from tacit.data.splits import load_splits
 from tacit.evaluation.metrics import mean_average_precision
@@ -36,13 +37,12 @@ def shifted(images: Tensor) -> Tensor:
 def main(name: str) -> None:
     torch.manual_seed(0)
     options = {"images": 400, "test_images": 200}
-    splits = load_splits("scenes", options=options, labels=method_class(name).labels)
+    splits = load_splits(DataConfig(options=options), method_class(name).labels)
     labels = torch.from_numpy(splits.train.labels.dense())
 
     method = build_method(name)
-    classes = splits.train.classes
-    model = build_model(classes=classes, size=48, trunk="tiny", **method.model_options)
-    method.setup(Annotations(labels, classes))
+    model = build_model(classes=splits.train.classes, size=48, trunk="tiny", **method.model_options)
+    method.setup(Annotations(labels, splits.train.classes))
     learner = Learner(model, method)
     optimiser = torch.optim.AdamW(learner.parameters(), lr=3e-3)
 

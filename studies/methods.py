@@ -31,15 +31,15 @@ def run_one(name: str, seed: int, folder: Path) -> dict[str, Any]:
     import torch
 
     from tacit.config import resolve
-    from tacit.runs.folder import Log
+    from tacit.runs.folder import Run
     from tacit.training.run import train
 
     sys.path.insert(0, str(Path(__file__).parent))
     from teacher import teach
 
     torch.set_num_threads(1)
-    record_path = folder / "run.json"
-    if not record_path.exists() or "result" not in json.loads(record_path.read_text()):
+    done = Run(folder)
+    if done.result is None:
         settings = (*BUDGET, *NEEDS.get(name, ()), f"method.name={name}", f"run.seed={seed}")
         if name in TAUGHT:
             scores = folder.parent / f"teacher-for-{name}-{seed}.npz"
@@ -47,9 +47,8 @@ def run_one(name: str, seed: int, folder: Path) -> dict[str, Any]:
             if not scores.exists():
                 teach(resolve(None, (*BUDGET, f"run.seed={seed}")), scores)
             settings += (f"method.scores={scores}",)
-        train(resolve(None, settings), folder, resume=(folder / "checkpoints").exists())
-    record = json.loads(record_path.read_text())
-    log = Log(folder / "metrics.jsonl").read()
+        train(resolve(None, settings), folder, resume=True)
+    record, log = done.record, done.log.read()
     return {
         "method": name,
         "seed": seed,

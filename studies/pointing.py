@@ -24,9 +24,7 @@ from torch import Tensor
 from tacit.config import resolve
 from tacit.data.source import Box, Source
 from tacit.images.views import plain
-from tacit.models.artefact import load_model
-from tacit.runs.build import read_splits
-from tacit.runs.folder import open_run
+from tacit.runs.folder import Run
 from tacit.training.run import train
 
 BARS = {"cam": 0.85, "query2label": 0.80, "ml_decoder": 0.80}
@@ -102,11 +100,11 @@ def main() -> int:
             folder = options.out / f"{name}-{method}-{options.seed}"
             settings = (f"model.name={name}", f"method.name={method}", f"run.seed={options.seed}")
             settings += SETTINGS.get(name, ())
-            if not (folder / "run.json").exists():
-                train(resolve(None, (*settings, *options.set)), folder)
-            record = json.loads((folder / "run.json").read_text())
-            figures = point(load_model(folder), read_splits(open_run(folder)).test)
-            figures["map"] = record["result"]["map"]
+            run = Run(folder)
+            if run.result is None:
+                train(resolve(None, (*settings, *options.set)), folder, resume=True)
+            figures = point(run.model(), run.splits().test)
+            figures["map"] = run.record["result"]["map"]
             print(json.dumps({"model": name, "method": method, **figures}), flush=True)
             if method == "bce":
                 good = good and figures["strict_predicted"] >= BARS.get(name, 0)

@@ -27,6 +27,7 @@ import torch
 from tacit.config import resolve
 from tacit.data.source import Splits
 from tacit.runs.build import read_splits
+from tacit.runs.folder import Run
 from tacit.training.run import complete, train
 
 WAYS = {
@@ -39,9 +40,8 @@ TOLERATED = 0.5
 def trained(way: str, seed: int, options: argparse.Namespace) -> float:
     """Train in one way, and return the test mAP in percent."""
     folder = options.out / f"{way.replace(' ', '-')}-{seed}"
-    record = folder / "run.json"
-    if record.is_file() and "result" in (found := json.loads(record.read_text(encoding="utf-8"))):
-        return float(found["result"]["map"])
+    if (result := Run(folder).result) is not None:
+        return float(result["map"])
     settings = (
         f'data.name="{options.labels}"', "data.options.absent=negative", "data.positives=1",
         "method.name=ignore",
@@ -57,7 +57,7 @@ def trained(way: str, seed: int, options: argparse.Namespace) -> float:
         splits.validation.take(np.arange(min(options.images // 3, len(splits.validation)))),
         splits.test,
     )
-    done = train(config, folder, resume=record.is_file(), splits=few)
+    done = train(config, folder, resume=True, splits=few)
     return float(done["result"]["map"])
 
 

@@ -37,6 +37,9 @@ GROUND = {
     "registry",
 }
 
+# What the files of a run folder are called is known to one room.
+RUN_FILES = {"run.json", "metrics.jsonl", "suspects.parquet", "checkpoints", "last.pt"}
+
 # part of the package -> the parts that it may import beside itself; every arrow goes down
 EDGES: dict[str, set[str]] = {
     "errors": set(),
@@ -45,12 +48,13 @@ EDGES: dict[str, set[str]] = {
     "modes": set(),
     "distributed": set(),
     "files": {"errors"},
+    "locks": {"errors"},
     "registry": {"errors"},
     "config": {"errors"},
     "types": {"labels"},
     "devices": {"errors"},
     "ranges": {"errors"},
-    "data": {"registry", "errors", "files", "labels"},
+    "data": {"config", "registry", "errors", "files", "labels"},
     "benchmarks": {"registry", "data", "errors", "files", "labels"},
     "check": {"registry", "data", "errors", "labels"},
     "images": {"data", "errors", "files", "types"},
@@ -72,7 +76,7 @@ EDGES: dict[str, set[str]] = {
     "export": {"errors", "files", "models"},
     "prediction": {"data", "devices", "errors", "files", "images", "models"},
     "runs": GROUND
-    | {"data", "devices", "evaluation", "images", "learner", "methods", "models"}
+    | {"data", "devices", "evaluation", "images", "learner", "locks", "methods", "models"}
     | {"version"},
     "training": GROUND
     | {"data", "devices", "evaluation", "images", "learner", "methods", "models"}
@@ -114,6 +118,8 @@ LIGHT = {
     "data/observe.py": {"numpy"},
     "data/splits.py": {"numpy"},
     "labels.py": {"numpy"},
+    "locks.py": set(),
+    "runs/folder.py": set(),
     "data/source.py": {"numpy"},
     "data/scenes/__init__.py": {"numpy", "PIL"},
     "evaluation/metrics.py": {"numpy"},
@@ -219,6 +225,34 @@ def test_a_verb_imports_what_is_heavy_when_it_runs(path: Path) -> None:
     assert not {name.split(".")[0] for name in found} & HEAVY
     ours = {part_of(name) for name in found if name.split(".")[0] == "tacit"}
     assert ours <= {"version", "cli", "config", "errors", "files", "registry"}
+
+
+@pytest.mark.parametrize("name", ["runs/folder.py", "data/splits.py"])
+def test_light_parts_import_nothing_heavy_by_way_of_others(name: str) -> None:
+    waiting, seen = [module_of(ROOT / name)], set()
+    while waiting:
+        path = ROOT.joinpath(*waiting.pop().split(".")[1:])
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if path not in seen:
+            seen.add(path)
+            found = set(imports(at_import(path)))
+            assert "torch" not in {module.split(".")[0] for module in found}, short(path)
+            waiting += [module for module in found if module.split(".")[0] == "tacit"]
+
+
+STUDIES = sorted((ROOT.parent.parent / "studies").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES + STUDIES, ids=lambda path: path.name)
+def test_only_a_run_knows_the_files_of_its_folder(path: Path) -> None:
+    words = {
+        word
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for word in node.value.split("/")
+    }
+    if path.parent.name != "runs":
+        assert not words & RUN_FILES
 
 
 def test_the_loop_knows_no_method_and_no_model_by_name() -> None:

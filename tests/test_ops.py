@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ranks import reports_of_ranks
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
 from tacit.modes import batch_statistics_only, evaluating
@@ -259,20 +258,10 @@ def compute_share(rank: int, processes: int) -> dict[str, Tensor]:
 
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     # This file run as a script, see below: one process per share.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)], env=environment)
-        for rank in range(PROCESSES)
-    ]
-    try:
-        assert [process.wait(timeout=60) for process in running] == [0] * PROCESSES
-    finally:
-        for process in running:
-            process.kill()
+    shares = reports_of_ranks(__file__, tmp_path, PROCESSES)
     expected = compute_share(0, 1)
     assert expected.pop("world") == 1
-    for rank in range(PROCESSES):
-        share = torch.load(tmp_path / f"{rank}.pt")
+    for share in shares:
         assert share.pop("world") == PROCESSES
         for name, value in expected.items():
             torch.testing.assert_close(share[name], value, rtol=1e-12, atol=1e-12)

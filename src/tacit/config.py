@@ -71,6 +71,8 @@ class DataConfig(Section):
     strong: Literal["host", "device"] = Field(
         "host", description="where strong views are made: picture by picture, or by batches"
     )
+    strong_operations: int = Field(3, ge=1, description="changes that make a view a strong one")
+    strong_magnitude: int = Field(5, ge=0, le=30, description="how large they are, of 30")
     workers: int = Field(0, ge=0, description="processes that prepare batches")
 
 
@@ -145,7 +147,7 @@ class RunConfig(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     sync_batch_norm: bool = Field(False, description="batch statistics over all processes, on CUDA")
     shard: bool = Field(False, description="divide the trunk's weights among the processes")
-    together: bool = Field(False, description="let the trunk read all views of a batch in one go")
+    fuse_views: bool = Field(False, description="let the trunk read all views of a batch in one go")
     checkpointing: bool = Field(
         False, description="compute the trunk's activations twice instead of keeping them"
     )

@@ -1,4 +1,4 @@
-"""Where a process computes."""
+"""Where a process computes, and how precisely."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tacit.errors import UsageError
 
@@ -53,3 +54,18 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+@torch.inference_mode()
+def predict_probabilities(
+    model: Any, pixels: Tensor, device: torch.device, precision: str
+) -> Tensor:
+    """Return the probability of every class for every image, (B, C), in the host's memory.
+
+    Pixels are in the layout they come in: a convolution takes that of its weights.
+    """
+    images = model.normalise(pixels.to(device, non_blocking=True))
+    with autocast(device, precision):
+        logits = model(images)
+    probabilities: Tensor = logits.float().sigmoid().cpu()
+    return probabilities

@@ -94,7 +94,7 @@ def first_alone() -> Iterator[None]:
         wait_for_all()
 
 
-def agreed(number: int | None) -> int | None:
+def agree_on(number: int | None) -> int | None:
     """Return the largest number that any process has, so that all decide the same."""
     if world_size() == 1:
         return number

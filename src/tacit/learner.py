@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from tacit.methods.base import Method
-from tacit.models.wrappers import Chunked, Together
+from tacit.models.wrappers import Chunked, FusedViews
 from tacit.types import Batch, Clock, Step
 
 
@@ -20,15 +22,15 @@ class Learner(nn.Module):
         super().__init__()
         self.model = model
         self.method = method
-        self.parts = 1
-        """Parts in which the model sees a batch; the method always sees the whole."""
-        self.together = False
+        self.chunks = 1
+        """Chunks in which the model sees a batch; the method always sees the whole."""
+        self.fuse_views = False
         """Whether the model's trunk reads all views of a batch in one go."""
 
     def forward(self, batch: Batch, clock: Clock) -> Step:
-        model = self.model
-        if self.parts > 1:
-            model = Chunked(model, self.parts)
-        elif self.together and len(batch.views) > 1:
-            model = Together(model, batch.views)
+        model: Any = self.model
+        if self.chunks > 1:
+            model = Chunked(model, self.chunks)
+        elif self.fuse_views and len(batch.views) > 1:
+            model = FusedViews(model, batch.views)
         return self.method.step(model, batch, clock)

@@ -1,20 +1,27 @@
-"""Small numerical parts that methods are built from.
-
-Every mean, count and running average here is taken over all processes of a run, so that N
-processes with B / N images each compute what one process with B images would.
-"""
+"""How a model behaves for a while: as at inference, or with batch statistics left as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
+class Modular(Protocol):
+    """A module, or what behaves as one."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Return it and all that it is made of."""
+
+    def eval(self) -> Any:
+        """Behave as at inference."""
+
+
 @contextmanager
-def batch_statistics_only(model: nn.Module) -> Iterator[None]:
+def batch_statistics_only(model: Modular) -> Iterator[None]:
     """Let batch normalisation use the batch at hand without remembering it."""
     layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for layer in layers:
@@ -40,7 +47,7 @@ def statistics_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: Modular) -> Iterator[None]:
     """Run a model as at inference, then give every module its own mode back."""
     training = [module for module in model.modules() if module.training]
     model.eval()

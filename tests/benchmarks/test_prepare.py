@@ -11,6 +11,7 @@ import pytest
 from tacit.benchmarks import BENCHMARKS, read_benchmark
 from tacit.benchmarks.prepare import find_missing, prepare
 from tacit.benchmarks.published import agree, read_published
+from tacit.config import DataConfig
 from tacit.data.formats import read_listing
 from tacit.data.observe import draw_observed
 from tacit.data.prepared import read_prepared, write_observed
@@ -106,13 +107,14 @@ def test_a_folder_without_a_record_is_no_data_set(voc2012: Path, tmp_path: Path)
 
 def test_training_finds_the_parts_and_the_truth(nuswide: Path, tmp_path: Path) -> None:
     prepare("nuswide", nuswide, tmp_path / "out")
-    splits = load_splits(str(tmp_path / "out"), validation=0.34)
+    data = DataConfig(name=str(tmp_path / "out"), validation=0.34)
+    splits = load_splits(data)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (2, 1, 1)
     assert splits.train.truth is not None and splits.train.labels.count(-1) == 0
     assert splits.validation_labels == "clean" and splits.test.labels.count(1) == 1
-    both = load_splits(str(tmp_path / "out"), validation=0.34, positives=-1)
+    both = load_splits(data.model_copy(update={"positives": -1}))
     assert both.train.labels.count(1) >= splits.train.labels.count(1)
-    full = load_splits(str(tmp_path / "out"), validation=0.34, labels="full")
+    full = load_splits(data, "full")
     assert full.train.labels.count(0) == 0
 
 

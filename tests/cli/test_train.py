@@ -19,6 +19,7 @@ from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
 from tacit.data import SOURCES
 from tacit.data.source import Source
+from tacit.training.run import complete
 
 Call = Callable[..., Any]
 Small = tuple[str, ...]
@@ -76,7 +77,9 @@ def test_a_dry_run_shows_the_configuration_and_does_nothing(call: Call, tmp_path
         base={"method": {"name": "an"}, "model": {"trunk": "resnet18"}},
         settings=("run.seed=9", "phases.lr=0.5", "data.workers=2"),
     )
-    assert Config.model_validate(answer.json()) == expected
+    assert Config.model_validate(answer.json()) == complete(expected)
+    assert answer.json()["method"]["epsilon"] == complete(expected).method.options["epsilon"]
+    assert answer.json()["data"]["strong_magnitude"] == 5
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
 
 
@@ -94,7 +97,7 @@ def recipe(tmp_path: Path) -> Path:
 def test_a_recipe_trains(call: Call, recipe: Path) -> None:
     assert call("train", recipe, "--out=run", "--seed=2").status == 0
     record = json.loads(Path("run/run.json").read_text())
-    assert Config.model_validate(record["config"]) == resolve(recipe, ("run.seed=2",))
+    assert Config.model_validate(record["config"]) == complete(resolve(recipe, ("run.seed=2",)))
     assert (record["data"]["images"], record["config"]["method"]["name"]) == (96, "an")
 
 
@@ -151,24 +154,24 @@ def test_a_folder_in_use_ends_with_2(call: Call, small: Small, copied: Path) -> 
     ("flags", "status", "message"),
     [
         ([], 2, "Say which run to resume: --resume --out FOLDER."),
-        (["--out=run", "--method=an"], 2, "A resumed run keeps its configuration"),
-        (["--out=run", "--epochs=9"], 2, "A resumed run keeps its configuration"),
-        (["--out=run", "--set=run.seed=1"], 2, "A resumed run keeps its configuration"),
-        (["recipe.toml", "--out=run"], 2, "A resumed run keeps its configuration"),
+        (["--out=copied", "--method=em"], 2, "The run in copied has method.name = 'an', and"),
+        (["--out=copied", "--epochs=9"], 2, "has phases.0.epochs = 1, and cannot go on with 9"),
+        (["--out=copied", "--set=run.seed=1"], 2, "A resumed run keeps its configuration"),
         (["--out=run"], 3, "There is no run in run (run.json is missing)."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_wrong_resumption_is_refused(
-    call: Call, flags: list[str], status: int, message: str
+    call: Call, copied: Path, flags: list[str], status: int, message: str
 ) -> None:
     answer = call("train", "--resume", *flags)
     assert (answer.status, answer.out) == (status, "")
     assert message in answer.err
 
 
-def test_a_run_is_resumed_by_its_folder_alone(
-    call: Call, recipe: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("again", [(), ("recipe.toml", "--epochs=3")], ids=["alone", "command"])
+def test_a_run_is_resumed_by_its_folder_alone_or_by_the_same_command(
+    call: Call, recipe: Path, again: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned: list[int] = []
 
@@ -185,10 +188,12 @@ def test_a_run_is_resumed_by_its_folder_alone(
                 os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(verb, "ProgressReporter", Watched)
-    answer = call("train", recipe, "--out=run", "--epochs=3")
+    # Where there is nothing yet, a job that may be started again starts.
+    answer = call("train", recipe, "--out=run", "--epochs=3", *(["--resume"] if again else []))
     assert (answer.status, answer.out) == (130, "")
     assert answer.err.endswith("Stopped; go on with: tacit train --resume --out run\n")
-    answer = call("train", "--resume", "--out=run", "--json")
+    # The same command as at first would do, too.
+    answer = call("train", *again, "--resume", "--out=run", "--json")
     assert answer.status == 0
     assert [line.split()[2] for line in answer.err.splitlines() if "mAP" in line] == ["2", "3"]
     assert planned == [3, 2]  # so that the time left is that of two epochs
@@ -214,11 +219,18 @@ def test_a_damaged_checkpoint_ends_with_3_and_advice(call: Call, copied: Path) -
     assert call("train", "--resume", "--out", copied).status == 0
 
 
-def test_a_missing_checkpoint_ends_with_3(call: Call, copied: Path) -> None:
-    (copied / "checkpoints" / "last.pt").unlink()
+def test_a_missing_checkpoint_starts_again_or_offers_the_one_before(
+    call: Call, copied: Path
+) -> None:
+    last, previous = copied / "checkpoints" / "last.pt", copied / "checkpoints" / "previous.pt"
+    last.unlink()
+    answer = call("train", "--resume", "--out", copied)
+    assert answer.status == 0
+    assert [line.split()[2] for line in answer.err.splitlines() if "mAP" in line] == ["1"]
+    last.rename(previous)
     answer = call("train", "--resume", "--out", copied)
     assert answer.status == 3
-    assert "the run stopped before its first one. Start it again in a new folder." in answer.err
+    assert f"There is no checkpoint at {last}. The one before it is still there" in answer.err
 
 
 def test_changed_data_ends_with_3(call: Call, copied: Path) -> None:

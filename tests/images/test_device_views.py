@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import RandAugment
 
 from tacit.images.device_views import NAMES, SIGNED, batch_strong, draw, operations
-from tacit.images.views import MAGNITUDE, OPERATIONS
+from tacit.images.views import USUAL
 
 SIZE, IMAGES = 40, 24
 # What torchvision calls them.
@@ -45,7 +45,7 @@ def pixels() -> Tensor:
 def test_every_operation_is_the_usual_one(
     name: str, sign: int, pixels: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = RandAugment(num_ops=1, magnitude=MAGNITUDE)
+    usual = RandAugment(num_ops=1, magnitude=USUAL.magnitude)
     only = {THEIRS[name]: usual._AUGMENTATION_SPACE[THEIRS[name]]}
     monkeypatch.setattr(usual, "_AUGMENTATION_SPACE", only)
     monkeypatch.setattr(torch, "rand", lambda *_: torch.tensor(0.25 if sign < 0 else 0.75))
@@ -60,7 +60,7 @@ def test_all_operations_are_there_and_drawn_alike() -> None:
     assert {*THEIRS.values()} == {*RandAugment._AUGMENTATION_SPACE}
     drawn = [draw(0, epoch, row) for epoch in range(20) for row in range(200)]
     counts = Counter(name for steps, _ in drawn for name, _ in steps)
-    expected = OPERATIONS * len(drawn) / len(NAMES)
+    expected = USUAL.operations * len(drawn) / len(NAMES)
     assert all(abs(counts[name] - expected) < 5 * expected**0.5 for name in NAMES)
     signs = Counter(sign for steps, _ in drawn for name, sign in steps if name in SIGNED)
     assert 0.45 < signs[1] / signs.total() < 0.55

@@ -18,7 +18,7 @@ from tacit.data.scenes import load_scenes
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
 from tacit.images import in_memory as held_module
-from tacit.images.in_memory import DevicePixels, check_room, held, send
+from tacit.images.in_memory import DevicePixels, check_room, hold, send
 from tacit.images.loader import (
     DeviceBatches,
     LoadedBatch,
@@ -80,7 +80,7 @@ def test_plain_and_weak_views_have_the_same_pixels(
     name: str, fast: bool, place: torch.device | None, photos: Path
 ) -> None:
     source = SOURCES[name](photos)
-    kept = held(source, SIZE, place, fast)
+    kept = hold(source, SIZE, place, fast)
     assert isinstance(kept.pixels, DevicePixels) == (place is not None)
     mirrored = set()
     for seed in range(3):
@@ -100,7 +100,7 @@ def test_plain_and_weak_views_have_the_same_pixels(
 def test_what_is_held_is_read_no_more(place: torch.device | None, photos: Path) -> None:
     source = tacit.load(photos)
     expected = shown(source, 0, 1)
-    kept = held(source, SIZE, place)
+    kept = hold(source, SIZE, place)
     for picture in photos.parent.glob("*.png"):
         picture.unlink()
     assert_same(shown(kept, 0, 1), expected)
@@ -112,7 +112,7 @@ def test_what_is_held_is_read_no_more(place: torch.device | None, photos: Path) 
 
 
 def test_batches_of_a_device_are_made_there(photos: Path) -> None:
-    kept = held(tacit.load(photos), SIZE, CPU)
+    kept = hold(tacit.load(photos), SIZE, CPU)
     order = ShuffledBatches(len(kept), BATCH, 0)
     for workers in (0, 2):  # no worker has anything to do
         assert isinstance(training_loader(kept, ("weak",), SIZE, 0, order, workers), DeviceBatches)
@@ -124,7 +124,7 @@ def test_batches_of_a_device_are_made_there(photos: Path) -> None:
 
 
 def test_an_interrupted_epoch_goes_on_where_it_stopped(photos: Path) -> None:
-    kept = held(tacit.load(photos), SIZE, CPU)
+    kept = hold(tacit.load(photos), SIZE, CPU)
     order = ShuffledBatches(len(kept), BATCH, 0)
     loader = training_loader(kept, ("weak",), SIZE, 0, order, 0)
     order.set_epoch(3)
@@ -134,7 +134,7 @@ def test_an_interrupted_epoch_goes_on_where_it_stopped(photos: Path) -> None:
 
 
 def test_making_batches_moves_no_global_generator(photos: Path) -> None:
-    kept = held(tacit.load(photos), SIZE, CPU)
+    kept = hold(tacit.load(photos), SIZE, CPU)
     before = torch.get_rng_state()
     shown(kept, 0, 1)
     assert torch.equal(torch.get_rng_state(), before)
@@ -142,7 +142,7 @@ def test_making_batches_moves_no_global_generator(photos: Path) -> None:
 
 def test_a_worker_that_starts_afresh_shares_the_memory(photos: Path) -> None:
     source = tacit.load(photos)
-    pixels = held(source, SIZE, None).pixels
+    pixels = hold(source, SIZE, None).pixels
     assert pixels is not None and isinstance(pixels.array, Tensor)
     assert len(ForkingPickler.dumps(pixels)) < 2000 < pixels.array.nbytes
 
@@ -153,7 +153,7 @@ def test_a_damaged_picture_is_told_while_all_are_scaled(
 ) -> None:
     (photos.parent / "5.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"5\.png is no picture"):
-        held(tacit.load(photos), SIZE, place)
+        hold(tacit.load(photos), SIZE, place)
 
 
 def say(monkeypatch: pytest.MonkeyPatch, folder: Path, kilobytes: int) -> None:

@@ -148,7 +148,7 @@ def test_a_view_depends_on_seed_epoch_and_row(source: Source, view: str) -> None
 
 @pytest.fixture
 def mirroring_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(transforms, "_rand_augment", lambda: lambda image: image)
+    monkeypatch.setattr(transforms, "_rand_augment", lambda strength: lambda image: image)
     yield
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import tacit
+from tacit.config import DataConfig
 from tacit.data.source import Source
 from tacit.data.splits import load_splits
 from tacit.errors import DataError, TacitError, UsageError
@@ -112,7 +114,10 @@ def test_nothing_is_left_of_a_cache_that_could_not_be_finished(photos: Path) -> 
 
 def test_what_cannot_be_cached_is_refused(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="pictures of 'scenes' are no files"):
-        load_splits("scenes", options={"images": 10, "test_images": 2}, cache=(photos.parent, 8))
+        load_splits(
+            DataConfig(options={"images": 10, "test_images": 2}),
+            prepare=partial(cached, size=8, folder=photos.parent),
+        )
     usage = shutil.disk_usage(photos.parent)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(UsageError, match="choose another data.cache"):
@@ -157,7 +162,10 @@ def test_a_file_of_another_length_is_told(photos: Path) -> None:
 
 
 def test_all_parts_of_a_data_set_are_cached(photos: Path) -> None:
-    splits = load_splits(str(photos), cache=(photos.parent / "cache", SIZE))
+    splits = load_splits(
+        DataConfig(name=str(photos)),
+        prepare=partial(cached, size=SIZE, folder=photos.parent / "cache"),
+    )
     for part in (splits.train, splits.validation, splits.test):
         assert part.pixels is not None and part.open(0).size == (SIZE, SIZE)
 

@@ -10,8 +10,19 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from tacit.config import DataConfig
 from tacit.images import views as transforms
-from tacit.images.views import VIEWS, plain, seeded, strong, to_pixels, weak
+from tacit.images.views import (
+    USUAL,
+    VIEWS,
+    Strength,
+    make_view,
+    plain,
+    seeded,
+    strong,
+    to_pixels,
+    weak,
+)
 
 SIZE = 24
 
@@ -72,7 +83,7 @@ def test_the_strong_view_is_made_at_the_images_own_size(monkeypatch: pytest.Monk
         sizes.append(image.size)
         return image
 
-    monkeypatch.setattr(transforms, "_rand_augment", lambda: augment)
+    monkeypatch.setattr(transforms, "_rand_augment", lambda strength: augment)
     with seeded(0):
         view = strong(picture(), SIZE)
     assert sizes == [(40, 30)]
@@ -80,10 +91,27 @@ def test_the_strong_view_is_made_at_the_images_own_size(monkeypatch: pytest.Monk
     assert torch.equal(view, upright) or torch.equal(view, upright.flip(2))
 
 
-def test_the_strong_view_is_three_operations_of_magnitude_five() -> None:
-    augment = transforms._rand_augment()
-    assert type(augment).__name__ == "RandAugment"
-    assert (augment.num_ops, augment.magnitude) == (3, 5)
+def test_the_strong_view_is_three_operations_of_magnitude_five_or_what_is_asked() -> None:
+    for strength, expected in ((USUAL, (3, 5)), (Strength(1, 30), (1, 30))):
+        augment = transforms._rand_augment(strength)
+        assert type(augment).__name__ == "RandAugment"
+        assert (augment.num_ops, augment.magnitude) == expected
+    data = DataConfig()
+    assert Strength(data.strong_operations, data.strong_magnitude) == USUAL
+
+
+def test_a_stronger_view_differs_more() -> None:
+    def difference(strength: Strength) -> float:
+        gaps = []
+        for number in range(40):
+            with seeded(number):
+                view = make_view("strong", picture(), SIZE, strength)
+            with seeded(number):
+                usual = strong(picture(), SIZE)
+            gaps.append((view.float() - usual.float()).abs().mean().item())
+        return sum(gaps) / len(gaps)
+
+    assert difference(USUAL) == 0 < difference(Strength(3, 6)) < difference(Strength(3, 30))
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -7,6 +7,7 @@ batch statistics of the model's own must then have equal losses, gradients, susp
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ PROCESSES = 2
 ROWS, BATCH, SIDE, EPOCHS = 24, 8, 16, 2
 CLASSES = ("bird", "boat", "car", "fish", "tree")
 NAMES = sorted(METHODS)
+pytestmark = pytest.mark.digits
 
 
 class Trunk(nn.Module):
@@ -63,6 +65,7 @@ def build(name: str) -> Learner:
     return Learner(model, method).double().train()
 
 
+@cache
 def train(name: str, rank: int, world: int) -> dict[str, Any]:
     """Train for two epochs of three steps, and return all there is to compare."""
     learner, labels = build(name), labels_for(name, observed())

@@ -12,10 +12,11 @@ from torch import nn
 from tacit.learner import Learner
 from tacit.methods import build_method
 from tacit.models import build_model
-from tacit.models.wrappers import Together, reads_together
+from tacit.models.wrappers import FusedViews, can_fuse_views
 from tacit.types import Annotations, Batch, Clock, Step
 
 CLASSES = ("boat", "car", "fish")
+pytestmark = pytest.mark.digits
 
 
 def learner_of(method: str, trunk: str, **options: Any) -> Learner:
@@ -60,14 +61,14 @@ def test_steps_equal_those_over_views_read_apart(trunk: str, steps: int) -> None
     for layer in apart.modules():  # what draws random numbers draws others for other batches
         if type(layer).__name__ in {"Dropout", "DropPath"}:
             layer.eval()
-    together = copy.deepcopy(apart)
-    together.together = True
-    first, second = descend(apart, steps), descend(together, steps)
+    fused = copy.deepcopy(apart)
+    fused.fuse_views = True
+    first, second = descend(apart, steps), descend(fused, steps)
     for one, two in zip(first, second, strict=True):
         assert torch.allclose(one.loss, two.loss, rtol=1e-12)
         assert torch.equal(one.suspects, two.suspects)
     expected = apart.state_dict()
-    for name, value in together.state_dict().items():
+    for name, value in fused.state_dict().items():
         assert torch.allclose(value, expected[name], rtol=1e-9, atol=1e-11), name
 
 
@@ -77,8 +78,8 @@ def test_a_trunk_reads_once_for_all_views(verb: str) -> None:
     read: list[int] = []
     model.get_submodule("trunk").register_forward_hook(lambda *told: read.append(len(told[2])))
     batch = batch_of(("weak", "strong"), 0)
-    together: Any = Together(model, batch.views)
-    ask = together if verb == "forward" else getattr(together, verb)
+    fused: Any = FusedViews(model, batch.views)
+    ask = fused if verb == "forward" else getattr(fused, verb)
     ask(batch["weak"]), ask(batch["strong"])
     assert read == [8]
     ask(batch["weak"])  # a second time is another pass
@@ -90,39 +91,39 @@ def test_a_trunk_reads_once_for_all_views(verb: str) -> None:
 def test_what_is_read_without_a_graph_or_at_rest_is_read_alone() -> None:
     model = learner_of("ignore", "tiny").model
     batch = batch_of(("weak", "strong"), 0)
-    together = Together(model, batch.views)
+    fused = FusedViews(model, batch.views)
     with torch.no_grad():
-        assert together(batch["weak"]).grad_fn is None
+        assert fused(batch["weak"]).grad_fn is None
     model.eval()
-    assert torch.equal(together(batch["weak"]), model(batch["weak"]))
+    assert torch.equal(fused(batch["weak"]), model(batch["weak"]))
     model.train()
-    assert len(together.views) == 2
+    assert len(fused.views) == 2
     other = batch["weak"].clone()  # pictures of a method's own making
-    together(other)
-    assert len(together.views) == 2
+    fused(other)
+    assert len(fused.views) == 2
 
 
 def test_layers_that_look_at_other_pictures_in_their_own_way_are_noticed() -> None:
     model = learner_of("ignore", "tiny").model
-    assert reads_together(model)
+    assert can_fuse_views(model)
     norm = next(layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d))
     norm.momentum = None
-    assert not reads_together(model)
+    assert not can_fuse_views(model)
     norm.momentum = 0.1
     trunk = model.get_submodule("trunk")
     trunk.add_module("synced", nn.SyncBatchNorm(3))
-    assert not reads_together(model)
+    assert not can_fuse_views(model)
     del trunk.synced
     strange = nn.Identity()
     strange.register_buffer("running_var", torch.ones(3))
     trunk.add_module("strange", strange)
-    assert not reads_together(model)
-    assert not reads_together(nn.Linear(2, 2))
+    assert not can_fuse_views(model)
+    assert not can_fuse_views(nn.Linear(2, 2))
 
 
 def test_a_method_with_one_view_is_left_alone() -> None:
     learner = learner_of("an", "tiny")
-    learner.together = True
+    learner.fuse_views = True
     seen: list[nn.Module] = []
     learner.method.step = lambda model, batch, clock: seen.append(model)  # type: ignore[method-assign, assignment, return-value]
     learner(batch_of(("weak",), 0), Clock(1, 4))

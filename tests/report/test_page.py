@@ -106,7 +106,7 @@ def test_nothing_is_loaded_or_run(reader: Reader) -> None:
                 assert value.startswith(("data:image/png;base64,", "#")), (
                     f"{tag} {key}={value[:60]}"
                 )
-    style = files("tacit.experiments").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("tacit.report").joinpath("page.css").read_text(encoding="utf-8")
     assert "url(" not in style and "@import" not in style and "</" not in style
 
 
@@ -276,7 +276,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_keep_enough_contrast(scheme: str) -> None:
-    style = files("tacit.experiments").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("tacit.report").joinpath("page.css").read_text(encoding="utf-8")
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     colours: dict[str, str] = {}
     for block in blocks[: 1 if scheme == "light" else 2]:

@@ -17,6 +17,7 @@ from tacit.data.source import Splits
 from tacit.methods import METHODS
 from tacit.methods.base import Method
 from tacit.runs.build import build_learner, read_splits
+from tacit.training.context import build_context
 from tacit.training.report import Reporter, Silent
 from tacit.training.trainer import Trainer
 
@@ -88,6 +89,7 @@ def make_trainer(configure: Configure, tmp_path: Path) -> Callable[..., Trainer]
         # Read again, since the settings may ask for other labels; it takes no time.
         data = read_splits(config)
         learner = build_learner(config, data)
-        return Trainer(learner, data, config, folder, torch.device("cpu"), reporter or Silent())
+        context = build_context(learner, data, config, folder, torch.device("cpu"))
+        return Trainer(context, reporter or Silent())
 
     return make

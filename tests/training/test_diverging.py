@@ -16,7 +16,7 @@ from tacit.data.source import Splits
 from tacit.errors import TrainingError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
-from tacit.runs.folder import Log, open_run
+from tacit.runs.folder import Log, Run
 from tacit.training.report import Silent
 from tacit.training.run import train
 from tacit.types import Batch, Clock, Step
@@ -66,7 +66,7 @@ class FirstEpoch(Silent):
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -110,7 +110,7 @@ def test_the_run_can_go_on_from_before(
 ) -> None:
     _, folder = fail(Broken)
     monkeypatch.setattr(Broken, "spoil", lambda self, term: term)
-    train(open_run(folder), folder, resume=True, splits=splits)
+    train(Run(folder).config, folder, resume=True, splits=splits)
     assert [entry["epoch"] for entry in Log(folder / "metrics.jsonl").read()] == [1, 2, 3]
 
 

@@ -19,7 +19,7 @@ from tacit.errors import UsageError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.runs.checkpoint import LAST
-from tacit.runs.folder import Log, open_run
+from tacit.runs.folder import Log, Run
 from tacit.training import features as features_module
 from tacit.training import run
 from tacit.training.features import FeatureFeed
@@ -113,17 +113,17 @@ def test_pooled_features_are_small_and_maps_are_whole(make_trainer: MakeTrainer)
     for kind, places in (("pooled", 1), ("maps", 6)):
         trainer = make_trainer(phases=phases(kind, epochs=1))
         trainer.fit()
-        assert isinstance(trainer.feed, FeatureFeed)
-        shapes = [tuple(stored.shape) for _, stored in trainer.feed.stored]
+        assert isinstance(trainer.phase.feed, FeatureFeed)
+        shapes = [tuple(stored.shape) for _, stored in trainer.phase.feed.stored]
         assert shapes == [(96, 128, places, places), (24, 128, places, places)]
-        assert {stored.dtype for _, stored in trainer.feed.stored} == {torch.float32}
+        assert {stored.dtype for _, stored in trainer.phase.feed.stored} == {torch.float32}
 
 
 def test_half_precision_halves_what_is_stored(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer("run.precision=bf16", phases=phases("maps", epochs=1))
     trainer.fit()
-    assert isinstance(trainer.feed, FeatureFeed)
-    assert {stored.dtype for _, stored in trainer.feed.stored} == {torch.bfloat16}
+    assert isinstance(trainer.phase.feed, FeatureFeed)
+    assert {stored.dtype for _, stored in trainer.phase.feed.stored} == {torch.bfloat16}
 
 
 def test_the_next_phase_reads_pictures_again_and_moves_the_trunk(
@@ -135,7 +135,7 @@ def test_the_next_phase_reads_pictures_again_and_moves_the_trunk(
     )
     before, counts = states(trainer), count_pictures(trainer)
     trainer.fit()
-    assert type(trainer.feed) is PictureFeed
+    assert type(trainer.phase.feed) is PictureFeed
     assert sum(counts) == 96 + 24 + 96 + 24  # once for both epochs, then a step each, and scoring
     after = states(trainer)
     assert not torch.equal(before["method.estimates"], after["method.estimates"])
@@ -145,10 +145,10 @@ def test_the_next_phase_reads_pictures_again_and_moves_the_trunk(
 
 def test_batches_in_parts_work_on_features_too(make_trainer: MakeTrainer) -> None:
     outcomes = []
-    for parts in (1, 4):
-        trainer = make_trainer(phases=phases("maps", accumulate=parts, epochs=1))
+    for chunks in (1, 4):
+        trainer = make_trainer(phases=phases("maps", accumulate=chunks, epochs=1))
         trainer.fit()
-        assert trainer.feed.learner.parts == parts
+        assert trainer.phase.feed.learner.chunks == chunks
         outcomes.append(states(trainer))
         shutil.rmtree(trainer.folder)
     assert close(*outcomes)
@@ -173,7 +173,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     with pytest.raises(Interrupted):
         run.train(config, stopped, splits=splits, reporter=stop_at(after))
     torch.manual_seed(12345)  # what a new process would not know either
-    run.train(open_run(stopped), stopped, resume=True, splits=splits)
+    run.train(Run(stopped).config, stopped, resume=True, splits=splits)
     assert_same_runs(straight, stopped)
 
 
@@ -206,7 +206,7 @@ def test_a_run_can_be_interrupted_before_its_first_step(
             run.train(config, stopped, splits=splits)
     position = torch.load(stopped / "checkpoints" / LAST)["position"]
     assert position == {"phase": 0, "epoch": 1, "batch": 0, "finished_epochs": 0}
-    run.train(open_run(stopped), stopped, resume=True, splits=splits)
+    run.train(Run(stopped).config, stopped, resume=True, splits=splits)
     assert_same_runs(straight, stopped)
 
 
@@ -216,7 +216,7 @@ def test_a_finished_phase_is_not_read_again(
     config = configure(phases=phases("maps", epochs=1))
     first = run.train(config, tmp_path / "run", splits=splits)
     monkeypatch.setattr(FeatureFeed, "_compute", None)
-    again = run.train(open_run(tmp_path / "run"), tmp_path / "run", resume=True, splits=splits)
+    again = run.train(Run(tmp_path / "run").config, tmp_path / "run", resume=True, splits=splits)
     assert again["result"] == first["result"]
 
 
@@ -225,9 +225,9 @@ def test_an_average_with_a_trunk_of_its_own_reads_pictures(make_trainer: MakeTra
     first = {"epochs": 1, "batch": 16}
     trainer = make_trainer("run.average=0.99", phases=[first, *phases("maps", epochs=1)])
     trainer.fit()
-    feed, average = trainer.feed, trainer.average
+    feed, average = trainer.phase.feed, trainer.average
     assert isinstance(feed, FeatureFeed) and average is not None
-    pictures = PictureFeed(trainer.learner, trainer.splits, trainer.config, trainer.device)
+    pictures = PictureFeed(trainer.context)
     for source in (trainer.splits.train, trainer.splits.validation, trainer.splits.test):
         for model in (trainer.learner.model, average.model):
             found, expected = feed.predict(model, source), pictures.predict(model, source)

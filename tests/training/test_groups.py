@@ -15,7 +15,7 @@ from tacit.errors import UsageError
 from tacit.learner import Learner
 from tacit.methods.base import Method
 from tacit.models import build_model
-from tacit.training.optim import build_optimiser, frozen_parts
+from tacit.training.optim import build_optimiser, freeze_parameters, list_frozen
 
 TRUNKS = ["test_resnet", "test_vit", "test_convnext", "regnetx_002", "mobilenetv2_050"]
 
@@ -111,7 +111,7 @@ def test_every_parameter_learns_in_one_group_alone(trunk: str) -> None:
 )
 def test_stages_are_frozen_by_number(trunk: str, name: str, prefixes: tuple[str, ...]) -> None:
     learner = make_learner(trunk)
-    build_optimiser(learner, Phase(freeze=(name,)))
+    freeze_parameters(learner, Phase(freeze=(name,)))
     network: Any = learner.model.trunk
     frozen = {name for name, p in network.network.named_parameters() if not p.requires_grad}
     expected = {n for n, _ in network.network.named_parameters() if n.startswith(prefixes)}
@@ -120,7 +120,7 @@ def test_stages_are_frozen_by_number(trunk: str, name: str, prefixes: tuple[str,
 
 def test_in_a_frozen_stage_batch_statistics_stand_still() -> None:
     learner = make_learner("resnet18").train()
-    for part in frozen_parts(learner, Phase(freeze=("trunk.stem", "trunk.stage1"))):
+    for part in list_frozen(learner, Phase(freeze=("trunk.stem", "trunk.stage1"))):
         part.eval()
     network: Any = learner.model.trunk.network  # type: ignore[union-attr]
     before = {name: value.clone() for name, value in network.named_buffers()}
@@ -135,11 +135,11 @@ def test_in_a_frozen_stage_batch_statistics_stand_still() -> None:
 def test_statistics_alone_may_stand_still() -> None:
     learner = make_learner("resnet18").train()
     phase = Phase(freeze=("batch_norm",))
-    parts = frozen_parts(learner, phase)
+    parts = list_frozen(learner, phase)
     assert len(parts) == 20 and all(isinstance(part, nn.BatchNorm2d) for part in parts)
     for part in parts:
         part.eval()
-    build_optimiser(learner, phase)
+    freeze_parameters(learner, phase)
     assert all(parameter.requires_grad for parameter in learner.parameters())
     before = {name: value.clone() for name, value in learner.model.named_buffers()}
     learner.model(torch.randn(4, 3, 64, 64))
@@ -149,7 +149,7 @@ def test_statistics_alone_may_stand_still() -> None:
 def test_batch_normalisation_may_be_constant() -> None:
     learner = make_learner("resnet18").train()
     phase = Phase(freeze=("batch_norm", "batch_norm_affine"))
-    for part in frozen_parts(learner, phase):
+    for part in list_frozen(learner, phase):
         part.eval()
     build_optimiser(learner, phase)
     still = {name for name, p in learner.named_parameters() if not p.requires_grad}
@@ -157,12 +157,12 @@ def test_batch_normalisation_may_be_constant() -> None:
     assert still == {f"{norm}.{kind}" for norm in norms for kind in ("weight", "bias")}
     assert len(still) == 40
     # The one without the other leaves statistics as they always were.
-    assert not frozen_parts(learner, Phase(freeze=("batch_norm_affine",)))
+    assert not list_frozen(learner, Phase(freeze=("batch_norm_affine",)))
 
 
 def test_the_projection_is_frozen_where_there_is_one() -> None:
     learner = make_learner("tiny", embedding_dim=4)
-    build_optimiser(learner, Phase(freeze=("projection",)))
+    freeze_parameters(learner, Phase(freeze=("projection",)))
     still = {name for name, p in learner.model.named_parameters() if not p.requires_grad}
     assert still and all(name.startswith("projection.") for name in still)
     with pytest.raises(UsageError, match="no part 'projection' to freeze; it has: trunk, head"):

@@ -20,8 +20,9 @@ from tacit.images.in_memory import DevicePixels
 from tacit.methods import build_method
 from tacit.runs.build import read_splits
 from tacit.runs.checkpoint import LAST
-from tacit.runs.folder import open_run
-from tacit.training.holding import check_hold, hold
+from tacit.runs.folder import Run
+from tacit.training.checks import check_hold
+from tacit.training.context import hold_splits
 from tacit.training.interrupts import Interrupted
 from tacit.training.run import complete, train
 
@@ -101,7 +102,7 @@ def test_an_interrupted_run_goes_on(
     config = configure(*RUNS["strong views"], f"data.hold={place}")
     with pytest.raises(Interrupted):
         train(config, tmp_path, reporter=stop_at(after))
-    train(open_run(tmp_path), tmp_path, resume=True)
+    train(Run(tmp_path).config, tmp_path, resume=True)
     assert_same_runs(straight("strong views"), tmp_path)
 
 
@@ -129,7 +130,7 @@ def test_two_processes_learn_the_same(configure: Configure, tmp_path: Path) -> N
 def test_training_and_validation_pictures_are_held(configure: Configure) -> None:
     config = configure(SMALLER, "data.hold=device")
     splits = read_splits(config)
-    kept = hold(splits, config, torch.device("cpu"))
+    kept = hold_splits(splits, config, torch.device("cpu"))
     for part in (kept.train, kept.validation):
         assert isinstance(part.pixels, DevicePixels) and part.pixels.size == 32
     assert kept.test is splits.test  # it is read once

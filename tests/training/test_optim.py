@@ -14,7 +14,7 @@ from tacit.errors import UsageError
 from tacit.learner import Learner
 from tacit.methods.base import Method
 from tacit.models import build_model
-from tacit.training.optim import build_optimiser, build_schedule, frozen_parts
+from tacit.training.optim import build_optimiser, build_schedule, freeze_parameters, list_frozen
 
 # One cycle over 100 steps with a peak of 1e-4 and a fifth of the steps rising, so 19 steps up and
 # 80 down, along half cosines: 1e-4 / 25 = 4e-6 at step 0, the peak at 19, 4e-6 / 1e4 at 99.
@@ -143,7 +143,10 @@ def test_the_optimiser_is_the_one_asked_for(name: str, kind: type) -> None:
 
 def test_a_frozen_part_neither_learns_nor_asks_for_gradients() -> None:
     learner = make_learner(Estimating())
-    found = groups(build_optimiser(learner, Phase(freeze=("trunk",))))
+    phase = Phase(freeze=("trunk",))
+    found = groups(build_optimiser(learner, phase))
+    assert all(parameter.requires_grad for parameter in learner.parameters())  # not yet
+    freeze_parameters(learner, phase)
     assert list(found) == ["head", "method"]
     learning = {name for name, p in learner.named_parameters() if p.requires_grad}
     assert learning == {"model.head.weight", "model.head.bias", "method.estimate"}
@@ -159,16 +162,17 @@ def test_part_of_a_part_can_be_frozen() -> None:
 
 def test_the_next_phase_thaws_what_the_one_before_froze() -> None:
     learner = make_learner()
-    build_optimiser(learner, Phase(freeze=("trunk",)))
+    freeze_parameters(learner, Phase(freeze=("trunk",)))
     assert list(groups(build_optimiser(learner, Phase()))) == ["trunk", "head"]
+    freeze_parameters(learner, Phase())
     assert all(p.requires_grad for p in learner.parameters())
 
 
 def test_frozen_parts_are_modules_of_the_model() -> None:
     learner = make_learner()
-    parts = frozen_parts(learner, Phase(freeze=("head", "trunk")))
+    parts = list_frozen(learner, Phase(freeze=("head", "trunk")))
     assert parts == [learner.model.head, learner.model.trunk]
-    assert frozen_parts(learner, Phase()) == []
+    assert list_frozen(learner, Phase()) == []
 
 
 def test_an_unknown_part_is_named_beside_those_there_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from tacit.data.source import Splits
 from tacit.images.loader import ShuffledBatches
 from tacit.runs.build import build_learner
 from tacit.training import prefetch as prefetch_module
+from tacit.training.context import Context
 from tacit.training.feeds import PictureFeed
+from tacit.training.parallel import Parallel
 from tacit.training.prefetch import Prefetch, SideStream
 from tacit.types import Batch
 
@@ -168,6 +171,6 @@ def test_feeds_use_the_side_stream_of_a_cuda_device(
     learner = build_learner(config, splits)
     order = ShuffledBatches(len(splits.train), 8, 0)
     for device, side in ((CPU, None), (CUDA, CUDA)):
-        feed = PictureFeed(learner, splits, config, device)
+        feed = PictureFeed(Context(learner, splits, config, Path(), Parallel(device)))
         received: Any = feed.received(order)
         assert received.side == side

@@ -18,9 +18,10 @@ from tacit.methods import build_method
 from tacit.models import build_model
 from tacit.runs.folder import Log
 from tacit.training.meter import FiniteWatch
+from tacit.training.parallel import Parallel
 from tacit.training.prepare_model import prepare
 from tacit.training.run import complete, train
-from tacit.training.update import Descent
+from tacit.training.update import Update
 from tacit.types import Annotations, Batch, Clock
 
 CLASSES = ("boat", "car", "fish")
@@ -47,7 +48,7 @@ def take_step(learner: Learner) -> tuple[float, int]:
     optimiser = torch.optim.SGD(learner.parameters(), 0.05)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimiser, 1.0)
     watch = FiniteWatch(["a", "b", "c", "d"], CPU)
-    descent = Descent(learner, Phase(), optimiser, schedule, watch, CPU, "fp32")
+    update = Update(learner, Phase(), optimiser, schedule, watch, Parallel(CPU), "fp32")
     kept = 0
 
     def count(value: torch.Tensor) -> torch.Tensor:
@@ -59,7 +60,7 @@ def take_step(learner: Learner) -> tuple[float, int]:
         step = learner(batch(), Clock(5, 10))
         before = kept
         del step
-    return float(descent.take(batch(), Clock(5, 10)).loss.detach()), before
+    return float(update.take(batch(), Clock(5, 10)).loss.detach()), before
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def take_step(learner: Learner) -> tuple[float, int]:
 def test_activations_computed_twice_are_the_same(trunk: str) -> None:
     keeping = learner_of(trunk)
     recomputing = copy.deepcopy(keeping)
-    prepare(recomputing, RunConfig(checkpointing=True, channels_last=False), CPU)
+    prepare(recomputing, RunConfig(checkpointing=True, channels_last=False), Parallel(CPU))
     (loss, much), (same, little) = take_step(keeping), take_step(recomputing)
     assert same == pytest.approx(loss, rel=1e-12)
     assert little < 0.6 * much
@@ -79,27 +80,27 @@ def test_activations_computed_twice_are_the_same(trunk: str) -> None:
 
 def test_trunks_that_cannot_compute_twice_say_so() -> None:
     with pytest.raises(UsageError, match=r"TinyTrunk cannot .* phases.accumulate"):
-        prepare(learner_of("tiny"), RunConfig(checkpointing=True), CPU)
+        prepare(learner_of("tiny"), RunConfig(checkpointing=True), Parallel(CPU))
 
 
 def test_what_does_not_go_with_reading_together_is_said() -> None:
-    with pytest.raises(UsageError, match=r"run.together and run.compile do not go together"):
-        prepare(learner_of("tiny"), RunConfig(together=True, compile=True), CPU)
-    with pytest.raises(UsageError, match=r"run.together and run.checkpointing do not"):
-        prepare(learner_of("tiny"), RunConfig(together=True, checkpointing=True), CPU)
+    with pytest.raises(UsageError, match=r"run.fuse_views and run.compile do not go together"):
+        prepare(learner_of("tiny"), RunConfig(fuse_views=True, compile=True), Parallel(CPU))
+    with pytest.raises(UsageError, match=r"run.fuse_views and run.checkpointing do not"):
+        prepare(learner_of("tiny"), RunConfig(fuse_views=True, checkpointing=True), Parallel(CPU))
     learner = learner_of("tiny")
     for layer in learner.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None
-    with pytest.raises(UsageError, match=r"Leave run.together out"):
-        prepare(learner, RunConfig(together=True), CPU)
+    with pytest.raises(UsageError, match=r"Leave run.fuse_views out"):
+        prepare(learner, RunConfig(fuse_views=True), Parallel(CPU))
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (("method.name=an", "run.together=true"), "reads one view"),
-        (("method.name=ignore", "run.together=true", "phases.accumulate=2"), "leave no phase"),
+        (("method.name=an", "run.fuse_views=true"), "reads one view"),
+        (("method.name=ignore", "run.fuse_views=true", "phases.accumulate=2"), "leave no phase"),
         (
             ("method.name=an", "run.checkpointing=true", 'phases.freeze=["trunk"]')
             + ("phases.features=maps",),
@@ -118,12 +119,12 @@ def test_a_run_that_reads_views_together_learns_alike(
     configure: Callable[..., Any], splits: Splits, tmp_path: Path
 ) -> None:
     learner = learner_of("tiny")
-    prepare(learner, RunConfig(together=True), CPU)
-    assert learner.together
+    prepare(learner, RunConfig(fuse_views=True), Parallel(CPU))
+    assert learner.fuse_views
     logs = []
-    for together in (False, True):
-        folder = tmp_path / str(together)
-        settings = ("method.name=ignore", f"run.together={str(together).lower()}")
+    for fused in (False, True):
+        folder = tmp_path / str(fused)
+        settings = ("method.name=ignore", f"run.fuse_views={str(fused).lower()}")
         train(configure(*settings), folder, splits=splits)
         logs.append(Log(folder / "metrics.jsonl").read()[0]["terms"])
     assert logs[1] == pytest.approx(logs[0], rel=1e-3)

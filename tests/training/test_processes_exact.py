@@ -1,7 +1,11 @@
 """What two processes find out together is not merely close to what one does: it is the same.
 
 A model that looks its logits up gives every picture the same ones whatever comes with it, so that
-only the arithmetic of the method and of the processes is left to differ.
+only the arithmetic of the method and of the processes is left to differ. Of that, sums are exact.
+A sigmoid or a logarithm is not: a processor computes most of an array many at a time and its rest
+one by one, by other formulas, and which cells are the rest depends on the length of the array.
+What is learned is therefore rounded to a grid after each step, far coarser than a last digit, so
+that all processes look the same logits up again; what came before it is compared with a tolerance.
 """
 
 from __future__ import annotations
@@ -35,7 +39,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 # Numbers of pictures that two processes cannot share evenly, or cannot share at all.
 SIZES = (1, 2, 3, 7, 13)
+GRID = 2.0**-10  # what is learned in a step is a few of these
+DIGIT = torch.finfo(torch.float32).eps
 STORED = 2 * 1024 + 3  # rows of features: more than are sent at once
+
+pytestmark = pytest.mark.digits
 
 
 class LookUp(nn.Module):
@@ -88,6 +96,7 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
     if world > 1:
         wrapped = DistributedDataParallel(learner, broadcast_buffers=False)
     found: dict[str, Any] = {"loss": [], "suspects": [], "tau": [], "mu": [], "learned": []}
+    found["gradient"] = []
     order = np.random.default_rng(0).permutation(ROWS * EPOCHS) % ROWS
     order[:BATCH] = range(BATCH)
     share = BATCH // world
@@ -98,13 +107,15 @@ def train(name: str, rank: int, world: int) -> dict[str, Any]:
         learner.zero_grad()
         step = wrapped(Batch(rows, labels()[rows], views), Clock(1, EPOCHS))
         step.loss.backward()
+        logits: Any = learner.model.logits
+        found["gradient"].append(logits.grad.clone())
         with torch.no_grad():
-            learner.model.logits -= 0.5 * learner.model.logits.grad  # type: ignore[operator, union-attr]
+            logits.copy_(((logits - 0.5 * logits.grad) / GRID).round() * GRID)
         found["loss"].append(step.loss.detach())
         found["suspects"].append(step.suspects)
         found["tau"].append(method.gap_average.current())  # type: ignore[union-attr, operator]
         found["mu"].append(method.logit_average.current())  # type: ignore[union-attr, operator]
-        found["learned"].append(learner.model.logits.detach().clone())  # type: ignore[operator]
+        found["learned"].append(logits.detach().clone())
     return found
 
 
@@ -185,10 +196,16 @@ class TestIgnore:
         halves, whole = [rank["trained"][name] for rank in ranks], alone["trained"][name]
         losses = zip(*(half["loss"] for half in halves), whole["loss"], strict=True)
         for *shares, expected in losses:
-            assert float((torch.stack(shares).mean() - expected).abs()) <= 1e-6
+            assert float((torch.stack(shares).mean() - expected).abs()) <= 8 * DIGIT  # of about 1
         for half in halves:
+            for found, expected in zip(half["gradient"], whole["gradient"], strict=True):
+                assert 1e-4 < float(expected.abs().max()) < 1
+                assert float((found - expected).abs().max()) <= 8 * DIGIT * float(
+                    expected.abs().max()
+                )
             for found, expected in zip(half["learned"], whole["learned"], strict=True):
-                assert float((found - expected).abs().max()) <= 1e-6
+                assert torch.equal(found, expected)
+        assert not torch.equal(*whole["learned"][:2])
 
 
 @pytest.mark.parametrize("rows", SIZES)
@@ -198,9 +215,13 @@ def test_uneven_shares_are_scored_as_one_whole(
     expected = alone["predicted"][rows]
     assert expected.shape == (rows, CLASSES)
     truth = labels()[:rows].numpy()
+    ranked = torch.cat([expected, torch.full((1, CLASSES), 0.5)]).sort(0).values
+    nearest = ranked.diff(dim=0).min()
+    assert nearest > 100 * DIGIT, "a last digit could change the scores"
     for rank in ranks:
         found = rank["predicted"][rows]
-        assert torch.equal(found, expected)
+        assert torch.equal(found, ranks[0]["predicted"][rows])
+        torch.testing.assert_close(found, expected, rtol=4 * DIGIT, atol=0)
         assert score(found.numpy(), truth, NAMES) == score(expected.numpy(), truth, NAMES)
 
 

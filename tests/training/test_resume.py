@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,13 +19,18 @@ import torch.nn.functional as F
 
 from tacit.config import Config
 from tacit.data.source import Splits
-from tacit.errors import DataError
+from tacit.errors import DataError, UsageError
 from tacit.methods import METHODS
+from tacit.methods.base import Method
 from tacit.methods.gap_rejection import Ignore
+from tacit.methods.pointwise import AssumeNegative
+from tacit.models.query2label import Query2Label
+from tacit.runs.build import read_splits
 from tacit.runs.checkpoint import LAST, PREVIOUS
-from tacit.runs.folder import Log, open_run
+from tacit.runs.folder import Log, Run
+from tacit.runs.score import evaluate
 from tacit.training.interrupts import Interrupted
-from tacit.training.run import train
+from tacit.training.run import complete, train
 from tacit.types import Batch, Clock, Step
 
 Configure = Callable[..., Config]
@@ -90,7 +97,7 @@ def straight(configure: Configure, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def go_on(folder: Path) -> None:
     """Resume a run with nothing but its folder."""
-    train(open_run(folder), folder, resume=True)
+    train(Run(folder).config, folder, resume=True)
 
 
 def test_a_killed_run_goes_on(straight: Path, tmp_path: Path, assert_same_runs: Compare) -> None:
@@ -180,7 +187,7 @@ def test_random_numbers_and_phases_go_on(
 ) -> None:
     interrupt(noisy, tmp_path, splits, stop_at(after), resume=False)
     torch.manual_seed(12345)  # what a new process would not know either
-    train(open_run(tmp_path), tmp_path, resume=True, splits=splits)
+    train(Run(tmp_path).config, tmp_path, resume=True, splits=splits)
     assert_same_runs(noisy_straight, tmp_path)
 
 
@@ -196,7 +203,7 @@ def test_a_run_survives_many_interruptions(
     for _ in range(PHASE_STEPS // 4):
         torch.manual_seed(12345)
         interrupt(noisy, tmp_path, splits, stop_at(3, signal.SIGTERM), resume=True)
-    train(open_run(tmp_path), tmp_path, resume=True, splits=splits)
+    train(Run(tmp_path).config, tmp_path, resume=True, splits=splits)
     assert_same_runs(noisy_straight, tmp_path)
 
 
@@ -213,7 +220,7 @@ def test_noise_makes_a_difference(
     interrupt(noisy, tmp_path, splits, stop_at(11), resume=False)
     torch.manual_seed(12345)
     monkeypatch.setattr(torch, "set_rng_state", lambda state: None)
-    train(open_run(tmp_path), tmp_path, resume=True, splits=splits)
+    train(Run(tmp_path).config, tmp_path, resume=True, splits=splits)
     with pytest.raises(AssertionError):
         assert_same_runs(noisy_straight, tmp_path)
 
@@ -244,6 +251,76 @@ def test_changed_data_is_refused(straight: Path, configure: Configure, tmp_path:
         ("data.draw_seed=7", "labels or image names differ"),
         ("data.options.seed=7", "labels or image names differ"),
     ):
+        changed = read_splits(configure(*SETTINGS, change))
         with pytest.raises(DataError, match=message):
-            train(configure(*SETTINGS, change), straight, resume=True)
+            train(Run(straight).config, straight, resume=True, splits=changed)
+    with pytest.raises(UsageError, match="has data.options.images = 120, .* go on with 130"):
+        train(configure(*SETTINGS, "data.options.images=130"), straight, resume=True)
     assert before == {path: path.read_bytes() for path in straight.rglob("*") if path.is_file()}
+
+
+def test_resuming_starts_where_there_is_nothing_yet(
+    straight: Path, configure: Configure, tmp_path: Path, assert_same_runs: Compare
+) -> None:
+    for _ in range(2):  # the same call starts, and then finds that all is done
+        record = train(configure(*SETTINGS), tmp_path / "run", resume=True)
+        assert record == Run(tmp_path / "run").record
+        assert_same_runs(straight, tmp_path / "run")
+
+
+def test_a_run_without_a_checkpoint_starts_again(
+    straight: Path, tmp_path: Path, assert_same_runs: Compare
+) -> None:
+    """It was killed after its first epoch, when all but the checkpoint was written."""
+    for name in ("run.json", "config.json", "model.safetensors"):
+        shutil.copy(straight / name, tmp_path)
+    epochs = (straight / "metrics.jsonl").read_text().splitlines()
+    (tmp_path / "metrics.jsonl").write_text(epochs[0] + "\n")
+    record = json.loads((tmp_path / "run.json").read_text())
+    del record["result"]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    go_on(tmp_path)
+    assert_same_runs(straight, tmp_path)
+
+
+def weighted(default: float) -> type[Method]:
+    """Return one version of a method: they differ by a default."""
+
+    class Weighted(AssumeNegative):
+        def __init__(self, *, weight: float = default) -> None:
+            super().__init__()
+            self.weight = weight
+
+        def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+            terms = super().step(model, batch, clock).terms
+            return Step({name: self.weight * term for name, term in terms.items()})
+
+    return Weighted
+
+
+def test_a_run_keeps_the_defaults_it_started_with(
+    splits: Splits,
+    configure: Configure,
+    tmp_path: Path,
+    stop_at: type,
+    assert_same_runs: Compare,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(METHODS, "weighted", weighted(1.0))
+    model = ("model.name=query2label", "model.options.width=16")
+    config = configure("method.name=weighted", "phases.epochs=2", *model)
+    straight, folder = tmp_path / "straight", tmp_path / "run"
+    train(config, straight, splits=splits)
+    interrupt(config, folder, splits, stop_at(STEPS + 2), resume=False)
+    assert torch.load(folder / "checkpoints" / LAST)["config"] == Run(folder).record["config"]
+
+    monkeypatch.setitem(METHODS, "weighted", weighted(7.0))
+    options = {**(Query2Label.__init__.__kwdefaults__ or {}), "decoder_layers": 1, "heads": 2}
+    monkeypatch.setattr(Query2Label.__init__, "__kwdefaults__", options)
+    assert complete(config).method.options == {"weight": 7.0}
+    train(config, folder, resume=True, splits=splits)
+    assert_same_runs(straight, folder)
+    assert Run(folder).config.method.options == {"weight": 1.0}
+    again = evaluate(folder, splits, Run(folder).config)
+    assert again["map"] == Run(straight).record["result"]["map"]
+    assert isinstance(Run(folder).learner(splits).method, AssumeNegative)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Callable
+from concurrent import futures as pool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from tacit.errors import DataError, UsageError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.runs.build import build_learner, read_splits
-from tacit.runs.folder import Log, open_run
+from tacit.runs.folder import Log, Run
 from tacit.runs.score import evaluate
 from tacit.training import run
 from tacit.training.report import Silent
@@ -62,14 +65,14 @@ def test_the_record_says_what_a_number_depends_on(
     assert record["weights"] == {"source": "none"}
     assert record["config"]["run"]["seed"] == 0
     assert record["result"]["best"]["epoch"] in (1, 2)
-    assert open_run(folder).model_dump(mode="json") == record["config"]
+    assert Run(folder).config.model_dump(mode="json") == record["config"]
 
 
 def test_a_finished_run_scores_the_same_again(
     finished: tuple[Path, dict[str, Any]], splits: Splits
 ) -> None:
     folder, record = finished
-    config = open_run(folder)
+    config = Run(folder).config
     again = evaluate(folder, splits, config)
     assert again | {"best": record["result"]["best"]} == record["result"]
     assert (again["split"], again["n_images"]) == ("test", 40)
@@ -88,7 +91,7 @@ def test_resuming_a_finished_run_trains_nothing(
 
     folder, record = finished
     log = (folder / "metrics.jsonl").read_bytes()
-    config = open_run(folder)
+    config = Run(folder).config
     again = run.train(config, folder, resume=True, splits=splits, reporter=Forbidding())
     assert again["result"] == record["result"]
     assert (folder / "metrics.jsonl").read_bytes() == log
@@ -114,8 +117,9 @@ def test_another_seed_is_another_run(
 
 def test_a_folder_in_use_is_refused(configure: Configure, splits: Splits, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="is not empty; choose another --out, or --resume"):
-        run.train(configure(), tmp_path, splits=splits)
+    for resume in (False, True):
+        with pytest.raises(UsageError, match=r"is not empty; choose another --out\."):
+            run.train(configure(), tmp_path, splits=splits, resume=resume)
     with pytest.raises(UsageError, match="is a file, not a folder"):
         run.train(configure(), tmp_path / "notes.txt", splits=splits)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
@@ -145,10 +149,27 @@ def test_a_phase_that_cannot_work_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()  # so that the next try can have it
 
 
-def test_without_a_run_there_is_nothing_to_resume(configure: Configure, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no run in .* to resume"):
-        run.train(configure(), tmp_path / "none", resume=True)
-    assert not (tmp_path / "none").exists()
+def test_a_folder_in_which_somebody_trains_is_refused_before_data_are_read(
+    configure: Configure, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(config: Config) -> Splits:
+        raise AssertionError("data were read")
+
+    class Second(Silent):
+        def step(self, images: int) -> None:
+            with pool.ThreadPoolExecutor(1) as other:
+                for resume in (False, True):
+                    again = other.submit(run.train, config, tmp_path / "run", resume=resume)
+                    assert isinstance(again.exception(), UsageError)
+                    refused.append(str(again.exception()))
+
+    refused: list[str] = []
+    config = configure()
+    monkeypatch.setattr(run, "read_splits", read)
+    run.train(config, tmp_path / "run", splits=splits, reporter=Second())
+    assert f"Process {os.getpid()} on {socket.gethostname()} is at work on the run" in refused[1]
+    assert "is not empty; choose another --out, or --resume the run in it" in refused[0]
+    assert not (tmp_path / "run" / ".lock").exists()
 
 
 @pytest.mark.parametrize(
@@ -158,9 +179,9 @@ def test_without_a_run_there_is_nothing_to_resume(configure: Configure, tmp_path
 def test_a_damaged_record_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(DataError, match=r"run\.json does not hold the configuration of a run"):
-        open_run(tmp_path)
+        _ = Run(tmp_path).config
     with pytest.raises(DataError, match=r"no run in .*run\.json is missing"):
-        open_run(tmp_path / "elsewhere")
+        _ = Run(tmp_path / "elsewhere").config
 
 
 def test_a_model_of_other_classes_is_not_scored(
@@ -175,7 +196,7 @@ def test_a_model_of_other_classes_is_not_scored(
     fewer = Source(test.name, test.classes[:5], test.images, labels, test.open)
     for other, message in ((turned, "12 or others in another order"), (fewer, "12 .* has 5")):
         with pytest.raises(DataError, match=message):
-            evaluate(folder, replace(splits, test=other), open_run(folder))
+            evaluate(folder, replace(splits, test=other), Run(folder).config)
 
 
 def test_a_method_gets_the_labels_it_is_meant_for(configure: Configure) -> None:

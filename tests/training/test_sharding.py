@@ -16,9 +16,9 @@ from tacit.config import Config
 from tacit.errors import UsageError
 from tacit.models import build_model
 from tacit.runs.folder import Log
-from tacit.training.run import train
-from tacit.training.sharding import blocks_of, check_shard, clip_gradients
-from training.test_processes import PHASES, TRUNK, assert_close, start
+from tacit.training.checks import check_shard
+from tacit.training.parallel import Parallel, find_blocks
+from training.test_processes import PHASES, TRUNK, assert_close, start, train_alone
 
 SMALL = {"data": {"options": {"images": 126, "test_images": 41}}}  # shares of unequal length
 SWIN = {
@@ -42,6 +42,8 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 RUNS_BLOCKS = {"adamw": 4, "parts": 4, "twice": 4}  # stages, each of which comes together alone
 
+pytestmark = pytest.mark.digits
+
 
 def both(configure: Callable[..., Config], name: str) -> tuple[Config, Config]:
     """Return a run with a whole trunk, and the same with one that is divided."""
@@ -60,7 +62,7 @@ def test_divided_trunks_learn_what_whole_ones_learn(
     divided = {}
     for name in RUNS:
         plain, divided[tmp_path / name] = both(configure, name)
-        train(plain, tmp_path / f"{name}-alone")
+        train_alone(plain, tmp_path / f"{name}-alone")
     assert start(divided) == [(0, ""), (0, "")]
     for name, blocks in RUNS_BLOCKS.items():
         for rank in range(2):
@@ -82,12 +84,12 @@ def test_a_run_of_divided_trunks_goes_on_in_one_process_and_in_two(
     configure: Callable[..., Config], tmp_path: Path
 ) -> None:
     plain, divided = both(configure, "adamw")
-    train(plain, tmp_path / "alone")
+    train_alone(plain, tmp_path / "alone")
     one, two = tmp_path / "one", tmp_path / "two"
     (first, _), (last, _) = start({one: divided}, "--die-after", "9")
     assert first == 1 and last == -9
     shutil.copytree(one, two)
-    train(divided, one, resume=True)
+    train_alone(divided, one, resume=True)
     assert start({two: divided}, "--resume") == [(0, ""), (0, "")]
     for folder in (one, two):
         assert_close(folder, tmp_path / "alone")
@@ -104,7 +106,7 @@ def test_a_run_of_divided_trunks_goes_on_in_one_process_and_in_two(
 )
 def test_blocks_are_what_a_network_repeats(trunk: str, repeated: str, blocks: int) -> None:
     model = build_model(classes=("a", "b"), size=64, trunk=trunk)
-    found = blocks_of(model.trunk)
+    found = find_blocks(model.trunk)
     assert [type(block).__name__ for block in found] == [repeated] * blocks
 
 
@@ -126,14 +128,15 @@ def test_what_does_not_go_with_divided_trunks_is_said(
 
 def test_gradients_are_clipped_as_torch_clips_them() -> None:
     torch.manual_seed(0)
-    clip_gradients(nn.Linear(3, 3).parameters(), 1.0)  # none at all
+    parallel = Parallel(torch.device("cpu"))
+    parallel.clip(nn.Linear(3, 3).parameters(), 1.0)  # none at all
     ours, theirs = nn.Linear(3, 3), nn.Linear(3, 3)
     theirs.load_state_dict(ours.state_dict())
     for most in (0.1, 1e6):
         for layer in (ours, theirs):
             layer.zero_grad()
             layer(torch.ones(2, 3)).square().sum().backward()
-        clip_gradients(ours.parameters(), most)
+        parallel.clip(ours.parameters(), most)
         nn.utils.clip_grad_norm_(theirs.parameters(), most)
         for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             assert one.grad is not None and other.grad is not None

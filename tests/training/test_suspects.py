@@ -24,12 +24,13 @@ from tacit.methods import METHODS, build_method, method_class
 from tacit.methods.base import Method
 from tacit.models import build_model
 from tacit.runs.build import read_splits
-from tacit.runs.folder import open_run
+from tacit.runs.folder import SUSPECTS, Run
 from tacit.training import suspects
+from tacit.training.context import build_context
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Silent
 from tacit.training.run import train
-from tacit.training.suspects import FILE, SuspectLog
+from tacit.training.suspects import SuspectLog
 from tacit.training.trainer import Trainer
 from tacit.types import Annotations, Batch, Clock, Step
 
@@ -47,7 +48,7 @@ def without_truth(splits: Splits) -> Splits:
 
 
 def rows_of(folder: Path) -> list[Row]:
-    rows: list[Row] = parquet.read_table(folder / FILE).to_pylist()
+    rows: list[Row] = parquet.read_table(folder / SUSPECTS).to_pylist()
     return rows
 
 
@@ -108,15 +109,16 @@ def test_every_method_that_names_suspects_leaves_them_without_any_truth(
     model = build_model(classes=source.classes, **asked)
     method.setup(Annotations(source.labels, source.classes, source.images))
     recount = Recount(method, source)
-    trainer = Trainer(Learner(model, method), data, config, tmp_path, torch.device("cpu"), Silent())
+    learner, device = Learner(model, method), torch.device("cpu")
+    trainer = Trainer(build_context(learner, data, config, tmp_path, device), Silent())
     assert trainer.diagnostics is None
     trainer.fit()
-    assert (tmp_path / FILE).exists() == recount.names_any
+    assert (tmp_path / SUSPECTS).exists() == recount.names_any
     if recount.names_any:
         rows = rows_of(tmp_path)
         assert rows == recount.rows()
         assert rows, "there was nothing to count"
-        about = json.loads(parquet.read_schema(tmp_path / FILE).metadata[b"tacit"])
+        about = json.loads(parquet.read_schema(tmp_path / SUSPECTS).metadata[b"tacit"])
         assert about == {"format": 1, "method": name, "data": source.fingerprint()}
 
 
@@ -134,8 +136,10 @@ def test_a_resumed_run_has_what_an_uninterrupted_one_has(
     train(config, tmp_path / "straight", splits=blind)
     with pytest.raises(Interrupted):
         train(config, tmp_path / "resumed", splits=blind, reporter=stop_at(after))
-    train(open_run(tmp_path / "resumed"), tmp_path / "resumed", splits=blind, resume=True)
-    straight, resumed = ((tmp_path / run / FILE).read_bytes() for run in ("straight", "resumed"))
+    train(Run(tmp_path / "resumed").config, tmp_path / "resumed", splits=blind, resume=True)
+    straight, resumed = (
+        (tmp_path / run / SUSPECTS).read_bytes() for run in ("straight", "resumed")
+    )
     assert straight == resumed
     # Large losses are suspected in the second epoch of a phase only: the third of the run.
     rows = rows_of(tmp_path / "straight")
@@ -145,7 +149,7 @@ def test_a_resumed_run_has_what_an_uninterrupted_one_has(
 def test_mixtures_are_of_no_image(configure: Configure, blind: Splits, tmp_path: Path) -> None:
     settings = ("data.mix=logicmix", "phases.epochs=2", "phases.batch=32")
     train(configure(*settings, method={"name": "ll_r", "rate": 0.3}), tmp_path, splits=blind)
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / SUSPECTS).exists()
 
 
 # On numbers alone: 3 images and 2 classes.
@@ -172,7 +176,7 @@ def take(
 
 def written(log: SuspectLog, folder: Path) -> list[list[Any]]:
     log.state_dict()
-    log.write(folder)
+    log.write(folder / SUSPECTS)
     return [list(row.values()) for row in rows_of(folder)]
 
 
@@ -216,8 +220,8 @@ def test_no_suspects_and_no_say_in_them_are_not_the_same(tmp_path: Path) -> None
     log = log_of()
     log.update(Batch(torch.tensor([0]), torch.zeros(1, 2), {}), Step({}), 1)
     log.state_dict()
-    log.write(tmp_path)
-    assert not (tmp_path / FILE).exists()
+    log.write(tmp_path / SUSPECTS)
+    assert not (tmp_path / SUSPECTS).exists()
     take(log, 1, [0], [[0, 0]])
     assert written(log, tmp_path) == []
 

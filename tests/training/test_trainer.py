@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -72,9 +72,9 @@ class Snapshots(Silent):
 class Spy(AssumeNegative):
     """Writes down what it is given."""
 
-    seen: list[tuple[Clock, Batch]]
-    steps: list[Step]
-    ends: list[tuple[Clock, Tensor]]
+    seen: ClassVar[list[tuple[Clock, Batch]]]
+    steps: ClassVar[list[Step]]
+    ends: ClassVar[list[tuple[Clock, Tensor]]]
 
     def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
         self.seen.append((clock, batch))
@@ -115,7 +115,7 @@ def test_thresholds_are_those_of_the_kept_epoch(make_trainer: MakeTrainer, tmp_p
     trainer = make_trainer()
     trainer.fit()
     source = trainer.splits.validation
-    said = trainer.feed.predict(load_model(trainer.folder), source)
+    said = trainer.phase.feed.predict(load_model(trainer.folder), source)
     expected = choose_thresholds(said, source.labels.dense(), source.classes)
     assert read_config(trainer.folder)["thresholds"] == pytest.approx(expected, abs=1e-6)
     assert len({*expected.values()}) > 1
@@ -178,7 +178,7 @@ def test_without_truth_nothing_is_judged(make_trainer: MakeTrainer, tmp_path: Pa
     part = splits.train
     unjudged = Source(part.name, part.classes, part.images, part.labels, part.open)
     blind = Splits(unjudged, splits.validation, splits.test)
-    Trainer(trainer.learner, blind, trainer.config, trainer.folder, trainer.device, Silent()).fit()
+    Trainer(replace(trainer.context, splits=blind), Silent()).fit()
     (entry,) = Log(tmp_path / "run" / "metrics.jsonl").read()
     assert "identification" not in entry and "evidence" not in entry
 
@@ -193,7 +193,7 @@ def test_phases_follow_one_another(make_trainer: MakeTrainer, spy: type[Spy]) ->
     assert [(entry["phase"], entry["epoch"]) for entry in log] == [(0, 1), (1, 1), (1, 2)]
     # Each phase has an optimiser of its own: rates, and steps counted from one.
     assert [entry["lr"] for entry in log] == [1e-3, 1e-4, 1e-4]
-    counts = {int(state["step"]) for state in trainer.optimiser.state.values()}
+    counts = {int(state["step"]) for state in trainer.phase.optimiser.state.values()}
     assert counts == {6}
 
 

@@ -14,7 +14,8 @@ from tacit.learner import Learner
 from tacit.methods import build_method
 from tacit.training.meter import FiniteWatch
 from tacit.training.optim import build_schedule
-from tacit.training.update import Descent
+from tacit.training.parallel import Parallel
+from tacit.training.update import Update
 from tacit.types import Annotations, Batch, Clock
 
 IMAGES, CLASSES, SIDE = 12, 3, 4
@@ -36,7 +37,7 @@ class Cramped(nn.Module):
         return logits
 
 
-def descent_of(model: nn.Module, **options: Any) -> tuple[Descent, Batch]:
+def update_of(model: nn.Module, **options: Any) -> tuple[Update, Batch]:
     labels = torch.zeros(IMAGES, CLASSES, dtype=torch.int8)
     labels[:, 0] = 1
     method = build_method("an")
@@ -48,16 +49,16 @@ def descent_of(model: nn.Module, **options: Any) -> tuple[Descent, Batch]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(IMAGES, 3, SIDE, SIDE, generator=generator)
     batch = Batch(torch.arange(IMAGES), labels, {"weak": images})
-    return Descent(learner, phase, optimiser, schedule, watch, CPU, "fp32"), batch
+    return Update(learner, phase, optimiser, schedule, watch, Parallel(CPU), "fp32"), batch
 
 
 def moved(clip: float | None) -> float:
     """Take one step of rate 1 and return how far all weights have gone."""
     torch.manual_seed(0)
-    descent, batch = descent_of(Cramped(IMAGES), clip=clip)
-    before = [weight.detach().clone() for weight in descent.learner.parameters()]
-    descent.take(batch, Clock(1, 1))
-    pairs = zip(descent.learner.parameters(), before, strict=True)
+    update, batch = update_of(Cramped(IMAGES), clip=clip)
+    before = [weight.detach().clone() for weight in update.learner.parameters()]
+    update.take(batch, Clock(1, 1))
+    pairs = zip(update.learner.parameters(), before, strict=True)
     return float(torch.cat([(now.detach() - then).flatten() for now, then in pairs]).norm())
 
 
@@ -70,21 +71,21 @@ def test_a_long_gradient_is_shortened_and_a_short_one_is_not() -> None:
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
 @pytest.mark.parametrize(("room", "parts"), [(6, 2), (5, 4), (1, 12)])
 def test_advice_names_what_fits(room: int, parts: int, error: type[RuntimeError]) -> None:
-    descent, batch = descent_of(Cramped(room, error))
+    update, batch = update_of(Cramped(room, error))
     with pytest.raises(TrainingError) as caught:
-        descent.take(batch, Clock(1, 1))
+        update.take(batch, Clock(1, 1))
     said = str(caught.value)
     assert f"A step over {IMAGES} images does not fit into the memory of cpu." in said
     assert f"phases.accumulate = {parts}," in said
     assert f"phases.batch = {IMAGES // parts}." in said
-    descent, batch = descent_of(Cramped(room, error), accumulate=parts)
-    descent.take(batch, Clock(1, 1))
+    update, batch = update_of(Cramped(room, error), accumulate=parts)
+    update.take(batch, Clock(1, 1))
 
 
 def test_a_model_too_large_for_one_image_is_called_so() -> None:
-    descent, batch = descent_of(Cramped(0))
+    update, batch = update_of(Cramped(0))
     with pytest.raises(TrainingError, match="Not even a single one does"):
-        descent.take(batch, Clock(1, 1))
+        update.take(batch, Clock(1, 1))
 
 
 def test_other_errors_are_not_explained_away() -> None:
@@ -92,6 +93,6 @@ def test_other_errors_are_not_explained_away() -> None:
         def forward(self, images: Tensor) -> Tensor:
             raise RuntimeError("shapes do not match")
 
-    descent, batch = descent_of(Broken(1))
+    update, batch = update_of(Broken(1))
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        descent.take(batch, Clock(1, 1))
+        update.take(batch, Clock(1, 1))

@@ -5,6 +5,10 @@
 Beside each folder lies its recipe, FOLDER.json. With ``--die-after`` the last process kills itself
 after so many steps, as lost power would. How much of the trunk each process keeps is written to
 FOLDER.RANK.share: parts that come together and part again, and the share of the weights.
+
+Runs compute in 64 bits. Kernels choose by batch and processor in which order they sum, so that two
+runs of the same steps part by a last digit, and a method that ranks cells turns such a digit into
+another choice. In 64 bits the digit is a billion times smaller than what choices turn on.
 """
 
 from __future__ import annotations
@@ -19,9 +23,8 @@ import torch
 
 from tacit.config import Config, RunConfig
 from tacit.learner import Learner
-from tacit.training import feeds, trainer
-from tacit.training import prepare_model as computing
-from tacit.training.parallel import together
+from tacit.training import context, feeds, prepare_model
+from tacit.training.parallel import Parallel, process_group
 from tacit.training.report import Silent
 from tacit.training.run import train
 
@@ -46,15 +49,20 @@ def share_of(trunk: torch.nn.Module) -> dict[str, float]:
     return {"parts": parts, "share": here / sum(each.numel() for each in weights)}
 
 
+def prepare_wide(learner: Learner, run: RunConfig, parallel: Parallel) -> None:
+    """Prepare a learner as any run does, in 64 bits."""
+    prepare_model.prepare(learner.double(), run, parallel)
+
+
 def recording(folder: Path) -> None:
     """Let the next run write down what `prepare` has made of its trunk."""
 
-    def prepare(learner: Learner, run: RunConfig, device: torch.device) -> None:
-        computing.prepare(learner, run, device)
+    def prepare(learner: Learner, run: RunConfig, parallel: Parallel) -> None:
+        prepare_wide(learner, run, parallel)
         found = share_of(learner.model.get_submodule("trunk"))
         Path(f"{folder}.{os.environ['RANK']}.share").write_text(json.dumps(found))
 
-    trainer.prepare = prepare
+    context.prepare = prepare
 
 
 if __name__ == "__main__":
@@ -65,7 +73,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     torch.set_num_threads(1)
     feeds.EVALUATION_BATCH = 4  # so that processes have different numbers of batches
-    with together():
+    with process_group():
         for folder in options.folders:
             config = Config.model_validate(json.loads(folder.with_suffix(".json").read_text()))
             recording(folder)

@@ -29,12 +29,11 @@ def evaluate(
         Print the result as JSON.
     """
     with stderr().status("scoring"):
-        from tacit.runs.build import read_splits
-        from tacit.runs.folder import open_run
+        from tacit.runs.folder import Run
         from tacit.runs.score import evaluate as score
 
-        config = open_run(folder)
-        result = score(folder, read_splits(config), config, split)
+        run = Run(folder)
+        result = score(folder, run.splits(), run.config, split)
     if json:
         print_json(result)
         return

@@ -60,13 +60,15 @@ def train(
     settings
         Any other key of a recipe, e.g. --set method.reject=false --set phases.lr=1e-4.
     resume
-        Go on from the last checkpoint in --out; nothing else needs to be given.
+        Go on from the last checkpoint in --out; nothing else needs to be given. With a recipe or
+        flags, a run starts where there is none yet, so that the same command starts and goes on.
     dry_run
         Print the whole configuration and stop.
     json
         Print the result as JSON.
     """
     from tacit.errors import UsageError
+    from tacit.runs.folder import Run
 
     flags = {
         "data.name": data,
@@ -78,24 +80,21 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    if resume:
+    if resume and not (recipe or given or settings):
         if out is None:
             raise UsageError("Say which run to resume: --resume --out FOLDER.")
-        if recipe or given or settings:
-            raise UsageError(
-                "A resumed run keeps its configuration; give --out and nothing else beside it."
-            )
-        from tacit.runs.folder import open_run
-
-        config = open_run(out, resume=True)
+        config = Run(out).config
     else:
         config = resolve(recipe, (*given, *settings))
+    folder = out or _name_folder(config)
+    if resume:
+        config = Run(folder).resume_config(config)
     if dry_run:
         from tacit.training.run import complete
 
         print_json(complete(config).model_dump(mode="json"))
         return 0
-    return _run(config, out or _name_folder(config), resume, json)
+    return _run(config, folder, resume, json)
 
 
 def _name_folder(config: Config) -> Path:
@@ -104,9 +103,10 @@ def _name_folder(config: Config) -> Path:
 
 
 def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
-    from tacit.training.parallel import together
+    from tacit.runs.folder import Run
+    from tacit.training.parallel import process_group
 
-    with together():
+    with process_group(), Run(folder).lock(resume):
         return _train(config, folder, resume, json)
 
 
@@ -114,7 +114,7 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
     console = stderr()
     with console.status("reading the data and building the model"):
         from tacit.runs.build import read_splits
-        from tacit.runs.folder import Log
+        from tacit.runs.folder import Run
         from tacit.training import run
         from tacit.training.interrupts import Interrupted
 
@@ -128,8 +128,8 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
         )
     )
     epochs = sum(phase.epochs for phase in config.phases)
-    if resume:
-        epochs -= len(Log(folder / "metrics.jsonl").read())
+    if resume and Run(folder).has_checkpoint:
+        epochs -= len(Run(folder).log.read())
     try:
         with ProgressReporter(console, epochs) as reporter:
             record = run.train(config, folder, resume=resume, splits=splits, reporter=reporter)

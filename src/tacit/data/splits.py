@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tacit.config import DataConfig
 from tacit.data import SOURCES, check_data_name
 from tacit.data.source import Parts, Splits
 from tacit.errors import DataError
@@ -59,17 +60,8 @@ Kind = Literal["observed", "full", "true_negatives"]
 
 
 def load_splits(
-    name: str,
-    *,
-    options: dict[str, Any] | None = None,
-    positives: int | None = None,
-    negatives: int | None = None,
-    draw_seed: int = 1200,
-    split_seed: int = 1200,
-    validation: float = 0.2,
-    test: float = 0.1,
-    validation_labels: Literal["clean", "observed"] | None = None,
-    labels: Kind = "observed",
+    data: DataConfig,
+    labels: Kind | None = None,
     prepare: Callable[[Source], Source] | None = None,
 ) -> Splits:
     """Read a data set and prepare it as the literature does.
@@ -79,38 +71,31 @@ def load_splits(
     they have, unless a draw is asked for and they are fully labelled.
 
     Args:
-        name: A name from `SOURCES`, or the path of labels in any known format.
-        options: Passed on to the reader.
-        positives: Known positives to keep per training image; -1 keeps all. Left out, one for a
-            data set from `SOURCES`, and all labels as they are for files.
-        negatives: Known negatives to keep per training image; -1 keeps all.
-        draw_seed: Seed of the draw.
-        split_seed: Seed of the split.
-        validation: Share of the training part to set aside, where there is no validation part.
-        test: Share of the training part to set aside, where there is no test part.
-        validation_labels: Whether validation images show their full or their observed labels;
-            left out, the full ones where they are known.
-        labels: What training sees. The last two are for bounds: all labels, or the known positives
-            with every true negative, so that only the missed positives stay unknown.
+        data: What to read and how to prepare it, with a description of every key.
+        labels: What training sees; left out, ``data.labels``, or the observed ones. "full" and
+            "true_negatives" are for bounds: all labels, or the known positives with every true
+            negative, so that only the missed positives stay unknown.
         prepare: Called with each part as it was read, such as to scale its pictures once.
     """
-    parts = _read_parts(name, options or {})
+    name, positives, negatives = data.name, data.positives, data.negatives
+    labels = labels or data.labels or "observed"
+    parts = _read_parts(name, data.options)
     if prepare is not None:
         parts = parts.map(prepare)
     keep_as_they_are = name not in SOURCES and positives is None and negatives is None
     one, none = (1 if positives is None else positives), (0 if negatives is None else negatives)
-    keep = None if keep_as_they_are else (one, none, draw_seed)
+    keep = None if keep_as_they_are else (one, none, data.draw_seed)
     train, held, tested = parts.train, parts.validation, parts.test
     shown = _shown(train, labels, keep)
-    chosen = _chosen(train, validation_labels, keep)
+    chosen = _chosen(train, data.validation_labels, keep)
     if tested is None:
-        kept, aside = _set_aside(train, test, split_seed, "a test")
+        kept, aside = _set_aside(train, data.test, data.split_seed, "a test")
         tested = train.take(aside, f"{train.name}-test")
         train, shown, chosen = train.take(kept), shown.take(kept), chosen.take(kept)
     if held is not None:
-        held = held.with_labels(_chosen(held, validation_labels, keep))
+        held = held.with_labels(_chosen(held, data.validation_labels, keep))
         return Splits(train.with_labels(shown), held, tested)
-    kept, aside = _set_aside(train, validation, split_seed, "validation")
+    kept, aside = _set_aside(train, data.validation, data.split_seed, "validation")
     return Splits(
         train.with_labels(shown).take(kept, f"{train.name}-train"),
         train.with_labels(chosen).take(aside, f"{train.name}-validation"),

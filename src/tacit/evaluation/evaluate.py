@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tacit.devices import autocast
+from tacit.devices import predict_probabilities
 from tacit.distributed import gather_rows
 from tacit.evaluation.metrics import f1_scores, mean_average_precision, precision_recall_at_k
 from tacit.types import Batch
@@ -29,10 +29,7 @@ def predict(
     was_training = model.training
     model.eval()
     for batch in batches:
-        images = model.normalise(batch["plain"].to(device, non_blocking=True))
-        with autocast(device, precision):
-            logits = model(images)
-        probabilities.append(logits.float().sigmoid().cpu())
+        probabilities.append(predict_probabilities(model, batch["plain"], device, precision))
         rows.append(batch.index)
     model.train(was_training)
     all_rows, found = gather_rows(torch.cat(rows)), gather_rows(torch.cat(probabilities))

@@ -13,7 +13,7 @@ from tacit.experiments.jobs import Planned, train_side_by_side
 from tacit.files import write_text
 from tacit.report.page import write_page
 from tacit.runs.build import read_splits
-from tacit.runs.folder import Log
+from tacit.runs.folder import Run
 from tacit.training.report import Reporter
 from tacit.training.run import complete
 
@@ -92,10 +92,9 @@ def _run_folder(folder: Path, name: str, seed: int) -> Path:
 def _row(folder: Path, name: str, seeds: int) -> Row:
     maps, last, seconds = [], [], []
     for seed in range(seeds):
-        run = _run_folder(folder, name, seed)
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        log = Log(run / "metrics.jsonl").read()
-        maps.append(record["result"]["map"])
+        run = Run(_run_folder(folder, name, seed))
+        log = run.log.read()
+        maps.append(run.record["result"]["map"])
         last.append(log[-1]["identification"])
         seconds.append(sum(entry["seconds"] for entry in log))
     mean = statistics.fmean

@@ -12,7 +12,7 @@ from tacit.data.source import Splits
 from tacit.experiments.gallery import collect_examples
 from tacit.report.charts import Line
 from tacit.report.page import Chart, Page, Table
-from tacit.runs.folder import Log
+from tacit.runs.folder import Run
 
 Records = list[dict[str, Any]]
 
@@ -23,7 +23,7 @@ GROUPS = {"given": "known", "missing": "missed", "absent": "negative"}
 def build_page(runs: Mapping[str, Path], rows: list[Row], config: Config, splits: Splits) -> Page:
     """Build the page from the rows of the table and one run folder of each variant."""
     seeds = len(rows[0].maps)
-    logs = {name: Log(run / "metrics.jsonl").read() for name, run in runs.items()}
+    logs = {name: Run(run).log.read() for name, run in runs.items()}
     train_part, by_name = splits.train, {row.method: row for row in rows}
     described = train_part.describe()
     flagship, plain = by_name[FLAGSHIP], by_name["assume negative"]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tacit.config import Config
 from tacit.data.source import Source, Splits
 from tacit.images.views import plain
 from tacit.learner import Learner
-from tacit.methods.parts.cam import keep_salient
 from tacit.report.examples import Example
-from tacit.runs.build import build_learner
-from tacit.runs.checkpoint import Identity, load_checkpoint
+from tacit.runs.folder import Run
 from tacit.types import Batch, Clock
 
 EXAMPLES = 6
@@ -30,13 +27,11 @@ def collect_examples(run: Path, config: Config, splits: Splits) -> tuple[Example
     nobody has picked the ones that went well.
     """
     source = splits.train
-    learner = build_learner(config, splits)
-    identity = Identity(source.classes, len(source), source.fingerprint())
-    learner.load_state_dict(load_checkpoint(run / "checkpoints", identity)["learner"])
+    learner = Run(run).learner(splits)
     rows = _choose(source)
     if not rows:
         return ()
-    return _look(learner.eval(), config, source, rows)
+    return _look(learner, config, source, rows)
 
 
 def _choose(source: Source) -> list[int]:
@@ -49,26 +44,15 @@ def _choose(source: Source) -> list[int]:
     return sorted(rows.values())[:EXAMPLES]
 
 
-@torch.no_grad()
 def _look(learner: Learner, config: Config, source: Source, rows: list[int]) -> tuple[Example, ...]:
-    size = config.model.size
+    size, end = config.model.size, config.phases[-1].epochs
     pixels = torch.stack([plain(source.open(row), size) for row in rows])
     images = learner.model.normalise(pixels)  # type: ignore[operator]
     labels = torch.from_numpy(source.labels[rows])
-    batch = Batch(torch.tensor(rows), labels, {"weak": images, "strong": images})
-    after_warmup = Clock(10_000, 10_000)
-    # On a copy: a step moves the method's running averages.
-    suspects = copy.deepcopy(learner)(batch, after_warmup).suspects.numpy()
-    _, cam = learner.model.localise(images)  # type: ignore[operator]
-    method: Any = learner.method  # one with maps and masks, such as IGNORE
-    salient = keep_salient(
-        images,
-        cam,
-        batch.positive,
-        method.cam_threshold,
-        how=method.cam_normalisation,
-        relu=method.cam_relu,
-    )
+    batch = Batch(torch.tensor(rows), labels, {"weak": images})
+    judgement = learner.method.judge(learner.model, batch, Clock(end, end, len(config.phases) - 1))
+    suspects = judgement.suspects.numpy()
+    maps, visible = judgement.images.get("map"), judgement.images.get("visible")
     truth = source.require_truth("to show what is missing")
 
     def names(cells: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -78,16 +62,12 @@ def _look(learner: Learner, config: Config, source: Source, rows: list[int]) -> 
     for position, row in enumerate(rows):
         known, present = source.labels[row] == 1, truth[row] == 1
         given = int(np.flatnonzero(known)[0])
-        heat = cam[position, given].numpy().astype(np.float64)
-        spread = max(float(heat.max() - heat.min()), 1e-8)
-        picture = pixels[position].permute(1, 2, 0).numpy()
-        hidden = ~salient.mask[position].numpy()
-        masked = np.where(hidden[..., None], np.uint8(128), picture)
+        image = pixels[position].permute(1, 2, 0).numpy()
         examples.append(
             Example(
-                picture,
-                masked,
-                (heat - heat.min()) / spread,
+                image,
+                None if visible is None else _hide(image, visible[position]),
+                None if maps is None else _scale(maps[position, given]),
                 source.classes[given],
                 names(known),
                 names(suspects[position] & present),
@@ -97,3 +77,15 @@ def _look(learner: Learner, config: Config, source: Source, rows: list[int]) -> 
             )
         )
     return tuple(examples)
+
+
+def _hide(image: NDArray[np.uint8], visible: Tensor) -> NDArray[np.uint8]:
+    return np.where(visible.numpy()[..., None], image, np.uint8(128))
+
+
+def _scale(heat: Tensor) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = heat.numpy().astype(np.float64)
+    scaled: NDArray[np.float64] = (values - values.min()) / max(
+        float(values.max() - values.min()), 1e-8
+    )
+    return scaled

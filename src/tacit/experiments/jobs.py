@@ -16,7 +16,7 @@ import torch
 from tacit.config import Config
 from tacit.devices import choose_device
 from tacit.errors import TacitError, TrainingError
-from tacit.runs.folder import Log
+from tacit.runs.folder import Run
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Reporter, Silent
 from tacit.training.run import train
@@ -97,7 +97,7 @@ def _train(plan: Planned, title: str, threads: int) -> None:
 
 def _tell(folder: Path, title: str, told: int, reporter: Reporter) -> int:
     """Report the epochs that the log has beyond those that were told."""
-    records = Log(folder / "metrics.jsonl").read()[told:]
+    records = Run(folder).log.read()[told:]
     for record in records:
         reporter.start_run(title)
         reporter.end_epoch(record)

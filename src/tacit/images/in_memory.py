@@ -41,7 +41,7 @@ def send(numbers: NDArray[np.integer] | Sequence[int], device: torch.device) -> 
     return tensor.to(device, non_blocking=True)
 
 
-def held(source: Source, size: int, device: torch.device | None, fast: bool = False) -> Source:
+def hold(source: Source, size: int, device: torch.device | None, fast: bool = False) -> Source:
     """Return the same images, scaled once, in memory or on a device.
 
     Worker processes share what is in memory. Weak and plain views have the same pixels as without

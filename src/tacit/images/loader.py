@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tacit.data.source import Source
 from tacit.errors import DataError
 from tacit.images.in_memory import DevicePixels, send
-from tacit.images.views import VIEWS, is_mirrored, scaled_fast, seeded
+from tacit.images.views import USUAL, VIEWS, Strength, is_mirrored, make_view, scaled_fast, seeded
 from tacit.types import Batch
 
 Item = tuple[int, int]  # epoch, row
@@ -70,10 +70,16 @@ class Views(Dataset[tuple[int, dict[str, Tensor]]]):
     """Some views of each image; stateless, since an item carries its epoch."""
 
     def __init__(
-        self, source: Source, views: Sequence[str], size: int, seed: int, fast: bool = False
+        self,
+        source: Source,
+        views: Sequence[str],
+        size: int,
+        seed: int,
+        fast: bool = False,
+        strength: Strength = USUAL,
     ) -> None:
         self.source, self.views, self.size, self.seed = source, tuple(views), size, seed
-        self.fast = fast
+        self.fast, self.strength = fast, strength
 
     def __len__(self) -> int:
         return len(self.source)
@@ -104,7 +110,7 @@ class Views(Dataset[tuple[int, dict[str, Tensor]]]):
                     views[view] = views[view].flip(2)
                 continue
             with seeded(self.seed, epoch, row, NUMBERS[view]):
-                views[view] = VIEWS[view](image, self.size)
+                views[view] = make_view(view, image, self.size, self.strength)
         return row, views
 
 
@@ -196,12 +202,13 @@ def training_loader(
     batches: ShuffledBatches,
     workers: int,
     fast: bool = False,
+    strength: Strength = USUAL,
 ) -> Iterable[Batch]:
     """Build the loader of a training set."""
     if (pixels := _on_device(source, size, views)) is not None:
         return DeviceBatches(source, pixels, views, seed, batches)
     return DataLoader(
-        Views(source, views, size, seed, fast),
+        Views(source, views, size, seed, fast, strength),
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=Collect(source),

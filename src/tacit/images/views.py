@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,9 +17,16 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-# Of a strong view, as in the literature: how many, and how large of 30.
-OPERATIONS, MAGNITUDE = 3, 5
 
+@dataclass(frozen=True)
+class Strength:
+    """Of a strong view: how many operations, and how large of 30; by default the literature's."""
+
+    operations: int = 3
+    magnitude: int = 5
+
+
+USUAL = Strength()
 View = Callable[[Image.Image, int], Tensor]
 
 
@@ -61,17 +69,17 @@ def weak(image: Image.Image, size: int) -> Tensor:
     return to_pixels(ImageOps.mirror(scaled) if is_mirrored() else scaled)
 
 
-def strong(image: Image.Image, size: int) -> Tensor:
-    """RandAugment with 3 operations of magnitude 5 at the image's own size, then a weak view."""
-    return weak(_rand_augment()(image), size)
+def strong(image: Image.Image, size: int, strength: Strength = USUAL) -> Tensor:
+    """RandAugment at the image's own size, then a weak view."""
+    return weak(_rand_augment(strength)(image), size)
 
 
 @cache
-def _rand_augment() -> Any:
+def _rand_augment(strength: Strength) -> Any:
     # torchvision takes seconds to import, and only strong views need it.
     from torchvision.transforms.v2 import RandAugment
 
-    return RandAugment(num_ops=OPERATIONS, magnitude=MAGNITUDE)
+    return RandAugment(num_ops=strength.operations, magnitude=strength.magnitude)
 
 
 def scaled_fast(image: Image.Image, size: int) -> Tensor:
@@ -83,3 +91,8 @@ def scaled_fast(image: Image.Image, size: int) -> Tensor:
 
 
 VIEWS: dict[str, View] = {"plain": plain, "weak": weak, "strong": strong}
+
+
+def make_view(name: str, image: Image.Image, size: int, strength: Strength = USUAL) -> Tensor:
+    """Return one view of an image, by name."""
+    return strong(image, size, strength) if name == "strong" else VIEWS[name](image, size)

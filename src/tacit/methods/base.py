@@ -9,7 +9,7 @@ it thinks of some images, in training or after it, asks ``judge``.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, Literal, Protocol, dataclass_transform, get_type_hints
@@ -26,8 +26,8 @@ from tacit.types import AFTER_TRAINING, Annotations, Batch, Clock, Judgement, St
 Labels = Literal["observed", "full", "true_negatives"]
 
 
-class LocalisingModel(Protocol):
-    """What a method may ask of a model."""
+class ModelView(Protocol):
+    """What a method may ask of a model, which is a module but may be wrapped in another."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits, (B, C)."""
@@ -35,8 +35,17 @@ class LocalisingModel(Protocol):
     def localise(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits, (B, C), and a map of evidence per class, (B, C, h, w)."""
 
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits, (B, C), and a unit vector for every image and class, (B, C, E)."""
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn 8-bit pixels, or floats from 0 to 1, into what the model reads."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Return the model and all that it is made of, for `tacit.modes`."""
+
+    def eval(self) -> Any:
+        """Behave as at inference."""
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -59,8 +68,8 @@ class Method(nn.Module):
     """
 
     views: tuple[str, ...] = ("weak",)
-    """Views of each image that every step reads; with ``run.together`` the trunk reads all of them
-    as soon as one is asked for."""
+    """Views of each image that every step reads; with ``run.fuse_views`` the trunk reads all as
+    soon as one is asked for."""
     labels: ClassVar[Labels] = "observed"
     """Which labels the method is meant to learn from; anything but "observed" is a bound that only
     the truth can give: all labels, or the known positives with every true negative."""
@@ -103,7 +112,7 @@ class Method(nn.Module):
     def setup(self, annotations: Annotations) -> None:
         """Look at the annotations once, before training."""
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         """Turn one batch into loss terms."""
         raise TypeError(
             f"{type(self).__name__} does not say what to do with a batch: define `step`"

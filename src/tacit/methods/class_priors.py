@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
 from tacit.ranges import Count, Epsilon, PerImage
@@ -42,7 +42,7 @@ class ExpectedPositiveRegularisation(Method):
     def setup(self, annotations: Annotations) -> None:
         self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         known = assumed_negative(logits, batch.labels, self.epsilon).masked_fill(batch.unknown, 0)
         surplus = global_mean(logits.sigmoid().sum(1)) - self.expected.value
@@ -90,7 +90,7 @@ class ClassPriorRisk(Method):
         self.known_share: Tensor
         self.register_buffer("known_share", self.expected.priors.clone())
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         # The mean over classes, so that rates mean the same as in the warm-up.
         risk = self.risk(logits.sigmoid(), batch) / logits.shape[1]

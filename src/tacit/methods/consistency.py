@@ -11,7 +11,7 @@ from torch import Tensor
 from tacit.distributed import gather_rows
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.statistics import Queue, masked_mean
 from tacit.ranges import Epsilon, Weight
 from tacit.types import Batch, Clock, Judgement, Step
@@ -38,7 +38,7 @@ class PseudoLabelConsistency(Method):
     weight: Weight = 1.0
     epsilon: Epsilon = 0.0
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(both_views(batch))
         return self.consistent(batch, logits, self.pseudo_labels(batch, logits, self.threshold))
 
@@ -116,7 +116,7 @@ class LabelAwareConsistency(PseudoLabelConsistency):
         super().__post_init__()
         self.queue = Queue(self.queue_size, (2, self.model_options["embedding_dim"]))
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         # The first stage has no use for embeddings, but asking for them costs little, and a model
         # without them is refused at the first step instead of the first one of the second stage.
         logits, embeddings = model.embed(both_views(batch))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tacit.distributed import sum_over_ranks, world_size
 from tacit.losses import assumed_negative, full_precision, positive_loss
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import ExponentialAverage, largest_of, masked_mean
@@ -150,7 +150,7 @@ class Ignore(Method):
             self.expected = ExpectedPositives(None)
             self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits, cam = model.localise(batch["weak"])
         logits = full_precision(logits)
         strong = full_precision(model(batch["strong"])) if "strong" in self.views else logits
@@ -183,7 +183,7 @@ class Ignore(Method):
 
     @torch.no_grad()
     def _find_suspects(
-        self, model: Any, batch: Batch, logits: Tensor, cam: Tensor
+        self, model: ModelView, batch: Batch, logits: Tensor, cam: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         if self.gap_mode == "evaluation":
             with evaluating(model):
@@ -260,7 +260,7 @@ class Ignore(Method):
         if self.cap:
             self.expected.follow(predict())
 
-    def _read_masked(self, model: Any, images: Tensor) -> Tensor:
+    def _read_masked(self, model: ModelView, images: Tensor) -> Tensor:
         if self.gap_mode == "evaluation":
             with evaluating(model):
                 return full_precision(model(images))

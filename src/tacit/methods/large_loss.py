@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tacit.distributed import gather_rows, world_size
 from tacit.losses import assumed_negative, full_precision, negative_loss, positive_loss
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.statistics import largest
 from tacit.ranges import Epsilon, Share
@@ -50,7 +50,7 @@ class LargeLossRejection(Method):
     count_by_floats: bool = False
     epsilon: Epsilon = 0.0
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         labels = self.corrected(batch)
         loss = assumed_negative(logits, labels, self.epsilon)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tacit.errors import UsageError
 from tacit.losses import assumed_negative, entropy, full_precision, smoothed
-from tacit.methods.base import Labels, Method
+from tacit.methods.base import Labels, Method, ModelView
 from tacit.methods.parts.statistics import masked_mean
 from tacit.ranges import Epsilon, Share, SmallWeight
 from tacit.types import Annotations, Batch, Clock, Step
@@ -44,7 +44,7 @@ class AssumeNegative(Method):
         """Return the price of every cell; the loss is their mean."""
         return assumed_negative(logits, labels, self.epsilon)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(batch[self.views[0]])
         loss = self.cells(logits, batch.labels).mean()
         return Step({"bce": loss}, evidence={"logit": full_precision(logits.detach())})
@@ -141,7 +141,7 @@ class IgnoreUnknown(AssumeNegative):
     def cells(self, logits: Tensor, labels: Tensor) -> Tensor:
         return assumed_negative(logits, labels, self.epsilon).masked_fill(labels == 0, 0.0)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = model(batch[self.views[0]])
         loss = self.cells(logits, batch.labels)
         mean = loss.mean() if self.average_over == "all" else masked_mean(loss, ~batch.unknown)

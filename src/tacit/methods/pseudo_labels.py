@@ -14,7 +14,7 @@ from tacit.losses import (
     entropy,
     full_precision,
 )
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.ranges import Count, Epsilon, Share, SmallWeight
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
@@ -61,7 +61,7 @@ class AsymmetricPseudoLabels(Method):
             given = torch.from_numpy(known[rows] != 0).to(self.pseudo.values.device)
             self.pseudo.values[rows].masked_fill_(given, torch.inf)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         pseudo = self.pseudo.read(batch.index)
         labelled = pseudo.isfinite() & batch.unknown

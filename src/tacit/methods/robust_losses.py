@@ -17,7 +17,7 @@ from tacit.losses import (
     hill,
     negative_loss,
 )
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.ranges import Count, Epochs, Epsilon, Focus, Share
 from tacit.types import Batch, Clock, Judgement, Step
 
@@ -51,7 +51,7 @@ class Asymmetric(Method):
     scale: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     epsilon: Annotated[float, Field(ge=1e-12, le=0.1)] = 1e-8
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = asymmetric(
             logits,
@@ -85,7 +85,7 @@ class Hill(Method):
     focus: Focus = 2.0
     reduction: Reduction = "mean"
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         loss = torch.where(batch.unknown, hill(logits, self.peak), negative_loss(logits))
         positive = discounted(logits - self.margin, batch.positive, self.focus)
@@ -115,7 +115,7 @@ class SelfPacedCorrection(Method):
     focus: Focus = 2.0
     reduction: Reduction = "mean"
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         suspects = self.find_believed(batch, logits.detach().sigmoid(), clock)
         corrected = batch.positive | suspects
@@ -169,7 +169,7 @@ class GeneralisedRobust(Method):
     initial_epochs: Epochs = 0
     epsilon: Epsilon = 1e-7
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         known = assumed_negative(logits, batch.labels, self.epsilon)
         loss = torch.where(batch.unknown, self.unknown_loss(logits, clock), known)

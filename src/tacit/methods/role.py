@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
@@ -66,7 +66,7 @@ class OnlineEstimation(Method):
         self.rows = LabelTable(annotations.shape, 0, torch.float32, self.keep)
         start_estimates(self.rows.values, annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         if self.update == "dense":
             estimates = self.estimates[batch.index]

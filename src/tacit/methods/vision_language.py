@@ -20,7 +20,7 @@ from tacit.losses import (
     full_precision,
     negative_loss,
 )
-from tacit.methods.base import Method
+from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
 from tacit.methods.parts.statistics import global_mean
@@ -98,7 +98,7 @@ class TeacherPseudoLabels(Method):
     def setup(self, annotations: Annotations) -> None:
         self.teacher = teacher_table(self.scores, self.keep, annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         shares = self.teacher.read(batch.index)
         active = clock.epoch > self.warmup_epochs
@@ -174,7 +174,7 @@ class TeacherRobust(GeneralisedRobust):
         self.teacher = teacher_table(self.scores, self.keep, annotations)
         self.expected.begin(annotations)
 
-    def step(self, model: Any, batch: Batch, clock: Clock) -> Step:
+    def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         scores = self.teacher.read(batch.index)
         suspects = self.find_suspects(batch, scores, clock)

@@ -1,8 +1,8 @@
-"""Running a model over a batch in parts, so that a large batch fits into a small memory."""
+"""Models that are asked in chunks, from stored features, or for all views in one go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,48 +16,75 @@ from torch.utils.checkpoint import checkpoint
 from tacit.errors import UsageError
 from tacit.modes import statistics_kept
 
+FINISHERS = {"forward": "logits_from", "localise": "localise_from", "embed": "embed_from"}
+"""The verbs of a model, and what each becomes once the trunk's features are there."""
 
-class Chunked(nn.Module):
-    """A model that sees a batch in parts and hands the method the whole.
 
-    A method's thresholds, counts and normalisers are those of the full batch, because the method
-    never notices: only the model runs in parts. Each part forgets its activations after the
-    forward pass and computes them again for the backward pass, so memory holds one part at a
-    time, for about a third more work. Batch normalisation uses the statistics of each part.
+class Wrapper(nn.Module):
+    """A model that is asked in a way of its own; whoever asks does not notice.
+
+    Args:
+        model: Who answers in the end.
     """
 
-    def __init__(self, model: Any, parts: int) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
-        self.parts = parts
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self._in_parts(self.model, images)
-        return logits
+    def forward(self, images: Tensor) -> Any:
+        return self._call("forward", images)
 
     def localise(self, images: Tensor) -> Any:
         """As the model's ``localise``."""
-        return self._in_parts(self.model.localise, images)
+        return self._call("localise", images)
 
     def embed(self, images: Tensor) -> Any:
         """As the model's ``embed``."""
-        return self._in_parts(self.model.embed, images)
+        return self._call("embed", images)
 
     def normalise(self, pixels: Tensor) -> Any:
         """As the model's ``normalise``."""
         return self.model.normalise(pixels)
 
-    def _in_parts(self, verb: Callable[[Tensor], Any], images: Tensor) -> Any:
-        outputs = [self._run(verb, part) for part in images.chunk(self.parts)]
+    def _call(self, verb: str, images: Tensor) -> Any:
+        """Answer a verb for images."""
+        raise TypeError(f"{type(self).__name__} does not say how it is asked: define `_call`")
+
+    def _ask(self, verb: str, images: Tensor) -> Any:
+        """Ask the model itself."""
+        # A call and no `forward`, which would leave out the model's hooks.
+        return self.model(images) if verb == "forward" else getattr(self.model, verb)(images)
+
+    def _finish(self, verb: str, features: Tensor) -> Any:
+        """Ask what is left of the model behind its trunk."""
+        return getattr(self.model, FINISHERS[verb])(features)
+
+
+class Chunked(Wrapper):
+    """A model that sees a batch in chunks and hands the method the whole.
+
+    A method's thresholds, counts and normalisers are those of the full batch, because the method
+    never notices: only the model runs in chunks. Each chunk forgets its activations after the
+    forward pass and computes them again for the backward pass, so memory holds one chunk at a
+    time, for about a third more work. Batch normalisation uses the statistics of each chunk.
+    """
+
+    def __init__(self, model: Any, chunks: int) -> None:
+        super().__init__(model)
+        self.chunks = chunks
+
+    def _call(self, verb: str, images: Tensor) -> Any:
+        outputs = [self._run(verb, chunk) for chunk in images.chunk(self.chunks)]
         if isinstance(outputs[0], tuple):
             return tuple(torch.cat(pieces) for pieces in zip(*outputs, strict=True))
         return torch.cat(outputs)
 
-    def _run(self, verb: Callable[[Tensor], Any], images: Tensor) -> Any:
+    def _run(self, verb: str, images: Tensor) -> Any:
         if not torch.is_grad_enabled():
-            return verb(images)
+            return self._ask(verb, images)
         # The second pass repeats the first; batch normalisation must not count it twice.
         return checkpoint(
+            self._ask,
             verb,
             images,
             use_reentrant=False,
@@ -65,44 +92,31 @@ class Chunked(nn.Module):
         )
 
 
-class HeadModel(nn.Module):
+class HeadModel(Wrapper):
     """A model whose images are features already: of every verb, the head's part is left."""
 
     def __init__(self, model: Any, pooled: bool) -> None:
-        super().__init__()
-        self.model, self.pooled = model, pooled
+        super().__init__(model)
+        self.pooled = pooled
         self.training = model.training
-
-    def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.model.logits_from(features)
-        return logits
-
-    def localise(self, features: Tensor) -> Any:
-        """As the model's ``localise``."""
-        self._require_maps()
-        return self.model.localise_from(features)
-
-    def embed(self, features: Tensor) -> Any:
-        """As the model's ``embed``."""
-        self._require_maps()
-        return self.model.embed_from(features)
 
     def normalise(self, features: Tensor) -> Tensor:
         """Return features as they are."""
         return features
 
-    def _require_maps(self) -> None:
-        if self.pooled:
+    def _call(self, verb: str, features: Tensor) -> Any:
+        if self.pooled and verb != "forward":
             raise UsageError(
                 "This method asks where classes are, which pooled features no longer tell; set "
                 'phases.features = "maps".'
             )
+        return self._finish(verb, features)
 
 
 NORMALISE = F.batch_norm
 
 
-class Together(nn.Module):
+class FusedViews(Wrapper):
     """A model whose trunk reads every view as soon as a method asks for the first of them.
 
     A method asks for one view after the other and does not notice: as many rows go through every
@@ -110,42 +124,23 @@ class Together(nn.Module):
     remembers one view after the other, so that the arithmetic is that of views read apart.
 
     Args:
-        model: The model; `reads_together` says whether it can do this.
+        model: The model; `can_fuse_views` says whether it can do this.
         views: The views of one batch, (B, 3, S, S) each.
     """
 
     def __init__(self, model: Any, views: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.views = list(views.values())
         self.features: dict[int, Tensor] = {}
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self._finish(self.model, self.model.logits_from, images)
-        return logits
-
-    def localise(self, images: Tensor) -> Any:
-        """As the model's ``localise``."""
-        return self._finish(self.model.localise, self.model.localise_from, images)
-
-    def embed(self, images: Tensor) -> Any:
-        """As the model's ``embed``."""
-        return self._finish(self.model.embed, self.model.embed_from, images)
-
-    def normalise(self, pixels: Tensor) -> Any:
-        """As the model's ``normalise``."""
-        return self.model.normalise(pixels)
-
-    def _finish(
-        self, alone: Callable[[Tensor], Any], last: Callable[[Tensor], Any], images: Tensor
-    ) -> Any:
+    def _call(self, verb: str, images: Tensor) -> Any:
         # What is read without a graph, or as at inference, is another pass over the same pixels.
         if not (torch.is_grad_enabled() and self.model.training):
-            return alone(images)
+            return self._ask(verb, images)
         if any(view is images for view in self.views):
             self._read()
         features = self.features.pop(id(images), None)
-        return alone(images) if features is None else last(features)
+        return self._ask(verb, images) if features is None else self._finish(verb, features)
 
     def _read(self) -> None:
         count = len(self.views)
@@ -178,7 +173,7 @@ class ViewByView(TorchFunctionMode):
         return torch.cat([NORMALISE(view, *rest, **kwargs) for view in images.chunk(self.views)])
 
 
-def reads_together(model: Any) -> bool:
+def can_fuse_views(model: Any) -> bool:
     """Say whether a model can read several views in one go and nothing is otherwise.
 
     It can where batch normalisation is the only layer that looks at more than one picture, and

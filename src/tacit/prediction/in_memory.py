@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tacit.data.open_image import open_picture, to_rgb
-from tacit.devices import autocast, choose_device
+from tacit.devices import choose_device, predict_probabilities
 from tacit.images.views import plain
 from tacit.models.artefact import load_model
 from tacit.models.base import Model
@@ -82,15 +82,12 @@ def predict(
     return Predictions(tuple(ready.classes), rows, thresholds)
 
 
-@torch.inference_mode()
 def _predict(
     model: Any, images: Iterator[Picture], batch: int, device: torch.device, precision: str
 ) -> NDArray[np.float32]:
     found = [np.zeros((0, len(model.classes)), dtype=np.float32)]
     while some := [plain(_open(image), model.size) for image in islice(images, batch)]:
-        with autocast(device, precision):
-            logits = model(model.normalise(torch.stack(some).to(device)))
-        found.append(logits.float().sigmoid().cpu().numpy())
+        found.append(predict_probabilities(model, torch.stack(some), device, precision).numpy())
     return np.concatenate(found)
 
 

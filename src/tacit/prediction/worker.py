@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tacit.devices import autocast
+from tacit.devices import predict_probabilities
 from tacit.errors import DataError, unknown_name
 from tacit.models.artefact import load_model, read_config
 from tacit.models.folding import fold, hasten
@@ -40,14 +40,10 @@ class Predictor:
         thresholds = read_thresholds(Path(settings.model), model.classes, settings.threshold)
         self.columns = Columns(model.classes, thresholds, settings.scores, settings.half)
 
-    @torch.inference_mode()
     def probabilities(self, pixels: Tensor) -> NDArray[np.float32]:
         """Return the probability of every class for every picture, (B, C)."""
-        images = self.model.normalise(pixels.to(self.device, non_blocking=True))
-        with autocast(self.device, self.precision):
-            logits = self.model(images.contiguous(memory_format=torch.channels_last))
-        found: NDArray[np.float32] = logits.float().sigmoid().cpu().numpy()
-        return found
+        found = predict_probabilities(self.model, pixels, self.device, self.precision)
+        return found.numpy()
 
     def table(self, portion: Portion) -> pa.Table:
         """Return the predictions for a portion, a row for each image."""

@@ -66,7 +66,7 @@ def write_page(path: Path, page: Page) -> None:
 
 def render_page(page: Page) -> str:
     """Return the page as HTML."""
-    style = files("tacit.experiments").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("tacit.report").joinpath("page.css").read_text(encoding="utf-8")
     main = (
         _header(page)
         + _results(page)

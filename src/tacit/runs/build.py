@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tacit.config import Config
+from tacit.config import Config, MethodConfig
 from tacit.data.source import Source, Splits
 from tacit.data.splits import load_splits
 from tacit.distributed import first_alone
 from tacit.images.scaled import cached
 from tacit.learner import Learner
 from tacit.methods import build_method, method_class
-from tacit.models import build_model
+from tacit.models import build_model, model_options
 from tacit.types import Annotations
 
 
@@ -27,19 +31,7 @@ def read_splits(config: Config) -> Splits:
 def _read_splits(config: Config) -> Splits:
     data = config.data
     labels = data.labels or method_class(config.method.name).labels
-    return load_splits(
-        data.name,
-        options=data.options,
-        positives=data.positives,
-        negatives=data.negatives,
-        draw_seed=data.draw_seed,
-        split_seed=data.split_seed,
-        validation=data.validation,
-        test=data.test,
-        validation_labels=data.validation_labels,
-        labels=labels,
-        prepare=partial(_scale_once, config=config) if data.cache else None,
-    )
+    return load_splits(data, labels, partial(_scale_once, config=config) if data.cache else None)
 
 
 def _scale_once(source: Source, config: Config) -> Source:
@@ -48,10 +40,62 @@ def _scale_once(source: Source, config: Config) -> Source:
 
 
 def build_learner(config: Config, splits: Splits) -> Learner:
-    """Build model and method, ready for the first step."""
+    """Build model and method, ready for the first step.
+
+    Their first weights depend on ``run.seed`` alone. The random numbers of whoever calls go on as
+    if nothing had happened; a training wants them to follow from its seed, see `seed_and_build`.
+    """
+    # Weights are drawn on the host, wherever they go afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.run.seed)
+        return _build(config, splits)
+
+
+def seed_and_build(config: Config, splits: Splits) -> Learner:
+    """Build the same, and let all random numbers that follow depend on ``run.seed``, too."""
     torch.manual_seed(config.run.seed)
+    return _build(config, splits)
+
+
+def _build(config: Config, splits: Splits) -> Learner:
     method = build_method(config.method.name, preset=config.method.preset, **config.method.options)
     model = build_model(classes=splits.train.classes, **config.model.model_dump())
     train_part = splits.train
     method.setup(Annotations(train_part.labels, train_part.classes, train_part.images))
     return Learner(model, method)
+
+
+def record_defaults(config: Config) -> Config:
+    """Write every default of method and model into a configuration.
+
+    A run keeps them when it is resumed or scored, whatever they are by then. With the labels that
+    the method is meant for, who scores the run needs no method.
+    """
+    labels = config.data.labels or method_class(config.method.name).labels
+    options = {**_recordable(model_options(config.model.name)), **config.model.options}
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"labels": labels}),
+            "model": config.model.model_copy(update={"options": options}),
+            "method": resolve_hyperparameters(config.method),
+        }
+    )
+
+
+def resolve_hyperparameters(method: MethodConfig) -> MethodConfig:
+    """Return the same method with all its hyperparameters: defaults, under a preset, under options.
+
+    What the preset means today is written out, so that it builds the same method ever after.
+    """
+    built = build_method(method.name, preset=method.preset, **method.options)
+    resolved = {**_recordable(built.hyperparameters()), **method.options}
+    return MethodConfig(name=method.name, preset=method.preset, **resolved)
+
+
+def _recordable(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what no recipe could say, such as a function."""
+    known = {}
+    for name, value in defaults.items():
+        with suppress(TypeError, ValueError):
+            known[name] = json.loads(json.dumps(value))
+    return known

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tacit.data.source import Source
 from tacit.errors import DataError
 from tacit.files import write_atomically
 
@@ -42,6 +43,11 @@ class Identity:
         return None
 
 
+def identify(train: Source) -> Identity:
+    """Return what a checkpoint that is made from these images belongs to."""
+    return Identity(train.classes, len(train), train.fingerprint())
+
+
 def save_checkpoint(folder: Path, identity: Identity, state: dict[str, Any]) -> None:
     """Write a checkpoint and keep the one before it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,10 +72,7 @@ def load_checkpoint(folder: Path, identity: Identity, which: str = LAST) -> dict
     """Read a checkpoint and make sure that it belongs to the data at hand."""
     path = folder / which
     if not path.exists():
-        raise DataError(
-            f"There is no checkpoint at {path}: the run stopped before its first one. "
-            f"Start it again in a new folder."
-        )
+        raise DataError(f"There is no checkpoint at {path}.{_offer_previous(path)}")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         made_with = Identity(**state.pop("identity"))

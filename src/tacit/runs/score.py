@@ -14,7 +14,7 @@ from tacit.errors import DataError
 from tacit.evaluation.evaluate import predict, score
 from tacit.images.loader import EVALUATION_BATCH, evaluation_loader
 from tacit.models.artefact import load_model, read_config
-from tacit.runs.folder import check_same_data
+from tacit.runs.folder import Run
 
 
 def evaluate(folder: Path, splits: Splits, config: Config, split: str = "test") -> dict[str, Any]:
@@ -27,7 +27,7 @@ def evaluate(folder: Path, splits: Splits, config: Config, split: str = "test") 
             f"The model in {folder} knows {len(saved['model']['classes'])} classes, but "
             f"'{source.name}' has {len(source.classes)} or others in another order."
         )
-    check_same_data(folder, splits)
+    Run(folder).check_same_data(splits)
     model = load_model(folder).to(device)
     own = own_share(len(source))
     loader = evaluation_loader(source, model.size, EVALUATION_BATCH, config.data.workers, rows=own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tacit.config import Config, Phase
-from tacit.data.source import Source, Splits
+from tacit.config import Phase
+from tacit.data.source import Source
 from tacit.devices import autocast
 from tacit.distributed import exchange_shares, own_share
 from tacit.errors import UsageError
@@ -21,36 +21,13 @@ from tacit.evaluation.evaluate import predict
 from tacit.files import partial_beside, reserve
 from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches, evaluation_loader
 from tacit.learner import Learner
-from tacit.methods.base import Method
 from tacit.models.wrappers import HeadModel
+from tacit.training.context import Context
 from tacit.training.feeds import PictureFeed
 from tacit.types import Batch
 
 IN_MEMORY = 2**30
 """Bytes of features that are kept in memory; more than that go into a file."""
-
-
-def check_features(config: Config, method: Method) -> None:
-    """Refuse phases for which stored features cannot stand in for pictures."""
-    for number, phase in enumerate(config.phases):
-        if phase.features == "fresh":
-            continue
-        asked = f'phases.{number}.features = "{phase.features}"'
-        if "trunk" not in phase.freeze:
-            raise UsageError(
-                f"{asked} computes the trunk's features once, but there the trunk goes on "
-                f'learning; add "trunk" to phases.{number}.freeze.'
-            )
-        if method.makes_images:
-            raise UsageError(
-                f"Method '{config.method.name}' shows the model pictures of its own making, of "
-                f'which no features can be stored; set phases.{number}.features = "fresh".'
-            )
-        if config.data.mix != "none":
-            raise UsageError(
-                f"{asked} stores features of single pictures, and none of mixtures; set "
-                f'data.mix = "none".'
-            )
 
 
 class FeatureBatches:
@@ -71,45 +48,35 @@ class FeatureBatches:
 class FeatureFeed(PictureFeed):
     """What a frozen trunk makes of every picture's plain view, as at inference.
 
-    Training and validation part are read once, when the feed is made. The features stand for every
-    view of a picture, so that there is no augmentation.
+    Training and validation part are read once, when the feed is filled. The features stand for
+    every view of a picture, so that there is no augmentation. Those that are too many for the
+    memory go into a file of the run's folder, as long as they are needed.
 
     Args:
-        learner: Model and method; the feed's own learner shares both.
-        splits: The data.
-        config: The run.
-        device: Where to compute.
+        context: The data and the run; the feed's own learner shares its model and its method.
         pooled: Keep the features' mean over space instead of whole maps.
-        folder: Where features go that are too many for the memory, as long as they are needed.
-        between: Called before each batch; it may raise.
     """
 
-    def __init__(
-        self,
-        learner: Learner,
-        splits: Splits,
-        config: Config,
-        device: torch.device,
-        *,
-        pooled: bool,
-        folder: Path,
-        between: Callable[[], None],
-    ) -> None:
-        head = HeadModel(learner.model, pooled)
-        super().__init__(Learner(head, learner.method), splits, config, device)
-        self.model: Any = learner.model
-        self.pooled, self.folder, self.between = pooled, folder, between
-        self.images = len(splits.train) + len(splits.validation)
-        learner.model.eval()
-        self.stored = [(part, self._compute(part)) for part in (splits.train, splits.validation)]
+    def __init__(self, context: Context, pooled: bool) -> None:
+        self.model: Any = context.learner.model
+        head = Learner(HeadModel(self.model, pooled), context.learner.method)
+        super().__init__(replace(context, learner=head))
+        self.pooled = pooled
+        self.stored: list[tuple[Source, Tensor]] = []
+
+    def fill(self, between: Callable[[], None]) -> None:
+        """Compute the features of training and validation part."""
+        self.model.eval()
+        for source in (self.context.splits.train, self.context.splits.validation):
+            self.stored.append((source, self._compute(source, between)))
 
     def batches(self, order: ShuffledBatches) -> Iterable[Batch]:
         source, features = self.stored[0]
         return FeatureBatches(features, source, self.learner.method.views, order)
 
     def predict(self, model: Any, source: Source) -> NDArray[np.float32]:
-        for part, features in self.stored:
-            if part is source and self._shares_trunk(model):
+        for read, features in self.stored:
+            if read is source and self._shares_trunk(model):
                 rows = [(0, row) for row in own_share(len(source))]
                 chunks = [
                     rows[first : first + EVALUATION_BATCH]
@@ -117,7 +84,7 @@ class FeatureFeed(PictureFeed):
                 ]
                 batches = FeatureBatches(features, source, ("plain",), chunks)
                 head = HeadModel(model, self.pooled)
-                return predict(head, batches, self.device, self.config.run.precision)
+                return predict(head, batches, self.context.device, self.config.run.precision)
         return super().predict(model, source)
 
     def _shares_trunk(self, model: Any) -> bool:
@@ -128,7 +95,7 @@ class FeatureFeed(PictureFeed):
         return all(torch.equal(theirs[name], value) for name, value in ours.items())
 
     @torch.no_grad()
-    def _compute(self, source: Source) -> Tensor:
+    def _compute(self, source: Source, between: Callable[[], None]) -> Tensor:
         config, kept = self.config, None
         loader = evaluation_loader(
             source,
@@ -139,11 +106,11 @@ class FeatureFeed(PictureFeed):
             own_share(len(source)),
         )
         for batch in loader:
-            self.between()
-            images = self.model.normalise(batch["plain"].to(self.device, non_blocking=True))
+            between()
+            images = self.model.normalise(batch["plain"].to(self.context.device, non_blocking=True))
             if config.run.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            with autocast(self.device, config.run.precision):
+            with autocast(self.context.device, config.run.precision):
                 features = self.model.trunk(images)
             if self.pooled:
                 features = self._pool(features)
@@ -173,35 +140,25 @@ class FeatureFeed(PictureFeed):
         """Return a tensor for the features of so many images, in memory or in a file."""
         shape = (rows, *features.shape[1:])
         each = features[0].numel() * features.element_size()
-        if self.images * each <= IN_MEMORY:
+        splits, folder = self.context.splits, self.context.folder
+        if (len(splits.train) + len(splits.validation)) * each <= IN_MEMORY:
             return torch.empty(shape, dtype=features.dtype)
-        needed, free = rows * each, shutil.disk_usage(self.folder).free
+        needed, free = rows * each, shutil.disk_usage(folder).free
         if needed > free:
             raise UsageError(
-                f"The features of {rows:,} images need {needed / 1e6:,.0f} MB, and {self.folder} "
+                f"The features of {rows:,} images need {needed / 1e6:,.0f} MB, and {folder} "
                 f'has room for {free / 1e6:,.0f} MB; set phases.features to "pooled" or "fresh".'
             )
         # The mapping outlives the name, so that nothing is left behind however the run ends.
-        with partial_beside(self.folder / "features") as path:
+        with partial_beside(folder / "features") as path:
             reserve(path, needed)
             size = rows * features[0].numel()
             mapped = torch.from_file(str(path), shared=True, size=size, dtype=features.dtype)
         return mapped.view(shape)
 
 
-def open_feed(
-    phase: Phase,
-    learner: Learner,
-    splits: Splits,
-    config: Config,
-    device: torch.device,
-    folder: Path,
-    between: Callable[[], None],
-) -> PictureFeed:
+def build_feed(context: Context, phase: Phase) -> PictureFeed:
     """Return the feed that a phase asks for."""
     if phase.features == "fresh":
-        return PictureFeed(learner, splits, config, device)
-    pooled = phase.features == "pooled"
-    return FeatureFeed(
-        learner, splits, config, device, pooled=pooled, folder=folder, between=between
-    )
+        return PictureFeed(context)
+    return FeatureFeed(context, pooled=phase.features == "pooled")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tacit.config import Config
-from tacit.data.source import Source, Splits
+from tacit.data.source import Source
 from tacit.distributed import own_share
 from tacit.evaluation.evaluate import predict
 from tacit.images.device_views import batch_strong
@@ -21,27 +20,37 @@ from tacit.images.loader import (
     training_loader,
 )
 from tacit.images.mixing import logic_mix
-from tacit.learner import Learner
+from tacit.images.views import Strength
+from tacit.training.context import Context
 from tacit.training.prefetch import Prefetch
-from tacit.training.sharding import gathered
 from tacit.types import Batch
 
 
 class PictureFeed:
     """Pictures, read and changed anew for every step.
 
+    Args:
+        context: The data and the run.
+
     Attributes:
         learner: What takes the steps over these batches.
     """
 
-    def __init__(
-        self, learner: Learner, splits: Splits, config: Config, device: torch.device
-    ) -> None:
-        self.learner, self.splits, self.config, self.device = learner, splits, config, device
+    def __init__(self, context: Context) -> None:
+        self.context, self.learner, self.config = context, context.learner, context.config
+        data = self.config.data
+        self.strength = Strength(data.strong_operations, data.strong_magnitude)
+
+    def fill(self, between: Callable[[], None]) -> None:
+        """Read what is read once for a whole phase; nothing here.
+
+        Args:
+            between: Called before each batch; it may raise.
+        """
 
     def received(self, order: ShuffledBatches) -> Iterable[Batch]:
         """Return the batches as a step takes them, on the device, each time they are asked."""
-        return Prefetch(self.batches(order), self.receive, order, self.device)
+        return Prefetch(self.batches(order), self.receive, order, self.context.device)
 
     def batches(self, order: ShuffledBatches) -> Iterable[Batch]:
         """Return the batches of the epoch that the order is set to, each time they are asked."""
@@ -49,13 +58,14 @@ class PictureFeed:
         if config.data.strong == "device":
             views = tuple(view for view in views if view != "strong")
         return training_loader(
-            self.splits.train,
+            self.context.splits.train,
             views,
             config.model.size,
             config.run.seed,
             order,
             config.data.workers,
             config.data.reading == "fast",
+            self.strength,
         )
 
     def receive(self, batch: Batch, *place: int) -> Batch:
@@ -66,12 +76,14 @@ class PictureFeed:
             place: Where in the run it is; a mixture of its images depends on nothing else.
         """
         rows = batch.index.tolist()  # while it is still at the host
-        batch = batch.to(self.device)
+        batch = batch.to(self.context.device)
         layout = torch.channels_last if self.config.run.channels_last else torch.contiguous_format
         normalise: Any = self.learner.model.normalise
         pixels = dict(batch.views)
         if "strong" in self.learner.method.views and "strong" not in pixels:
-            pixels["strong"] = batch_strong(pixels["weak"], rows, self.config.run.seed, place[0])
+            pixels["strong"] = batch_strong(
+                pixels["weak"], rows, self.config.run.seed, place[0], self.strength
+            )
         views = {
             name: normalise(view).contiguous(memory_format=layout) for name, view in pixels.items()
         }
@@ -86,5 +98,5 @@ class PictureFeed:
         size = self.config.model.size
         own = own_share(len(source))
         loader = evaluation_loader(source, size, EVALUATION_BATCH, 0, fast, own)
-        with gathered(model):
-            return predict(model, loader, self.device, self.config.run.precision)
+        with self.context.parallel.gather(model):
+            return predict(model, loader, self.context.device, self.config.run.precision)

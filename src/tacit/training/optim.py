@@ -14,15 +14,14 @@ from tacit.config import Phase
 from tacit.errors import UsageError
 from tacit.learner import Learner
 from tacit.methods.base import Method, undecayed
-from tacit.training.sharding import divided_names
 
 
-def frozen_parts(learner: Learner, phase: Phase) -> list[nn.Module]:
-    """Return the parts of the model that stand still in a phase, batch statistics included."""
-    return [part for name in phase.freeze for part in _frozen(learner, name)[0]]
+def list_frozen(learner: Learner, phase: Phase) -> list[nn.Module]:
+    """Return the modules of a model that stand still in a phase, batch statistics included."""
+    return [part for name in phase.freeze for part in _find_frozen(learner, name)[0]]
 
 
-def _frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.Parameter]]:
+def _find_frozen(learner: Learner, name: str) -> tuple[list[nn.Module], list[nn.Parameter]]:
     """Return the modules that stand still, and the parameters that do not learn, by one name."""
     model: Any = learner.model
     parts = dict(model.named_modules())
@@ -57,24 +56,43 @@ def _lies_within(part: nn.Module, inside: set[int]) -> bool:
     return bool(own) and inside.issuperset(own)
 
 
-def build_optimiser(learner: Learner, phase: Phase) -> Optimizer:
-    """Build the optimiser: the model's parts and the method's parameters at their own rates."""
-    learner.model.requires_grad_(True)
-    for name in phase.freeze:
-        for parameter in _frozen(learner, name)[1]:
-            parameter.requires_grad_(False)
-    groups = _groups_of_model(learner.model, phase)
-    groups += _groups_of_method(learner.method, phase)
+def freeze_parameters(learner: Learner, phase: Phase) -> None:
+    """Let all of a model learn but what a phase freezes."""
+    still = _find_still(learner, phase)
+    for parameter in learner.model.parameters():
+        parameter.requires_grad_(id(parameter) not in still)
+
+
+def _find_still(learner: Learner, phase: Phase) -> set[int]:
+    return {id(each) for name in phase.freeze for each in _find_frozen(learner, name)[1]}
+
+
+def group_parameters(learner: Learner, phase: Phase) -> list[dict[str, Any]]:
+    """Group what learns in a phase by its rate and decay; what cannot be is said."""
+    groups = _group_model(learner.model, phase, _find_still(learner, phase))
+    groups += _group_method(learner.method, phase)
     if not groups:
         raise UsageError(f"Nothing is left to learn when {', '.join(phase.freeze)} are frozen.")
+    return groups
+
+
+def build_optimiser(learner: Learner, phase: Phase, divided: bool = False) -> Optimizer:
+    """Build the optimiser: the model's parts and the method's parameters at their own rates.
+
+    Args:
+        learner: Model and method.
+        phase: How to learn.
+        divided: Each process keeps only a share of some weights.
+    """
+    groups = group_parameters(learner, phase)
     if phase.optimiser == "sgd":
-        fused = not divided_names(learner)  # torch's fused SGD knows no divided weights
+        fused = not divided  # torch's fused SGD knows no divided weights
         return SGD(groups, momentum=phase.momentum, weight_decay=phase.weight_decay, fused=fused)
     kind = Adam if phase.optimiser == "adam" else AdamW
     return kind(groups, weight_decay=phase.weight_decay, fused=True)
 
 
-def _groups_of_method(method: Method, phase: Phase) -> list[dict[str, Any]]:
+def _group_method(method: Method, phase: Phase) -> list[dict[str, Any]]:
     """Group what a method learns by whether it decays; it says so itself."""
     spared = {id(parameter) for parameter in undecayed(method)}
     rate = phase.lr * method.lr_scale
@@ -90,8 +108,8 @@ def _groups_of_method(method: Method, phase: Phase) -> list[dict[str, Any]]:
     return groups
 
 
-def _groups_of_model(model: Any, phase: Phase) -> list[dict[str, Any]]:
-    """Group what learns by part, by layer of the trunk, and by whether it decays."""
+def _group_model(model: Any, phase: Phase, still: set[int]) -> list[dict[str, Any]]:
+    """Group what does not stand still by part, by layer of the trunk, and by whether it decays."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     exempt = {f"trunk.{name}" for name in getattr(model.trunk, "exempt", ())}
     depths = model.trunk.depths() if phase.layer_decay < 1 else {}
@@ -99,7 +117,7 @@ def _groups_of_model(model: Any, phase: Phase) -> list[dict[str, Any]]:
     groups: dict[tuple[str, int, bool], list[nn.Parameter]] = {}
     for part, parameters in model.param_groups().items():
         for parameter in parameters:
-            if parameter.requires_grad:
+            if id(parameter) not in still:
                 name = names[id(parameter)]
                 depth = depths.get(name.removeprefix("trunk."), above) if part == "trunk" else above
                 spared = not phase.decay_norms and (parameter.ndim <= 1 or name in exempt)

@@ -9,29 +9,26 @@ from tacit.config import Config
 from tacit.data import check_data_name
 from tacit.data.source import Splits
 from tacit.devices import choose_device
-from tacit.distributed import wait_for_all
+from tacit.distributed import is_first, wait_for_all
 from tacit.errors import UsageError, unknown_name
 from tacit.images.views import VIEWS
 from tacit.methods import build_method
-from tacit.methods.base import Labels
 from tacit.models import check_model_name
 from tacit.registry import full_name, is_place, short_name
-from tacit.runs.build import build_learner, read_splits
-from tacit.runs.folder import check_folder, versions, write_record
+from tacit.runs.build import read_splits, record_defaults, seed_and_build
+from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
-from tacit.training.features import check_features
-from tacit.training.holding import check_hold
-from tacit.training.parallel import join_batch_norm, part_randomly, together
-from tacit.training.prepare_model import check_computing
+from tacit.training.checks import check_settings
+from tacit.training.context import build_context
+from tacit.training.parallel import join_batch_norm, process_group, seed_apart
 from tacit.training.report import Reporter, Silent
-from tacit.training.sharding import check_shard
 from tacit.training.trainer import Trainer
 
 
 def complete(config: Config) -> Config:
-    """Check every name in a configuration, and give the model what the method asks of it.
+    """Check every name in a configuration, and write down whatever decides the outcome.
 
-    What the recipe says of the model comes before what the method asks.
+    What the recipe says of the model comes before what the method asks, and that before defaults.
     """
     method = build_method(config.method.name, preset=config.method.preset, **config.method.options)
     check_data_name(config.data.name)
@@ -44,24 +41,16 @@ def complete(config: Config) -> Config:
             f"Method '{config.method.name}' remembers every single image, and a mixture of two is "
             f'neither; set data.mix = "none".'
         )
-    check_features(config, method)
-    check_hold(config, method)
-    check_shard(config)
-    check_computing(config, method)
+    check_settings(config, method)
     said = config.model.model_fields_set
     asked = {key: value for key, value in method.model_options.items() if key not in said}
     completed = config.model_copy(update={"model": config.model.model_copy(update=asked)})
-    return _with_full_names(completed, method.labels)
+    return record_defaults(_with_full_names(completed))
 
 
-def _with_full_names(config: Config, labels: Labels) -> Config:
-    """Write places of a user's own code so that they are found again from any folder.
-
-    With the labels that such a method is meant for, who scores the run later needs no method.
-    """
+def _with_full_names(config: Config) -> Config:
+    """Write places of a user's own code so that they are found again from any folder."""
     data: dict[str, Any] = {}
-    if is_place(config.method.name):
-        data["labels"] = config.data.labels or labels
     if is_place(str(config.data.options.get("format", ""))):
         reader = full_name(str(config.data.options["format"]))
         data["options"] = {**config.data.options, "format": reader}
@@ -95,36 +84,40 @@ def train(
     Args:
         config: What to do.
         folder: The run folder. It must be new or empty unless a run is resumed.
-        resume: Go on from the last checkpoint.
+        resume: Go on from the last checkpoint, or begin where there is none. A run that was begun
+            keeps the configuration it recorded; what ``config`` says must agree with it.
         splits: The data, if it is already in memory.
         reporter: Told about progress.
         title: What the reporter calls the run; the method's name if None.
     """
-    with together():
-        return _train(config, folder, resume, splits, reporter or Silent(), title)
+    with process_group():
+        run = Run(folder)
+        with run.lock(resume):
+            return _train(config, run, resume, splits, reporter or Silent(), title)
 
 
 def _train(
     config: Config,
-    folder: Path,
+    run: Run,
     resume: bool,
     splits: Splits | None,
     reporter: Reporter,
     title: str | None,
 ) -> dict[str, Any]:
-    check_folder(folder, resume)
-    config = complete(config)
+    config = complete(run.resume_config(config) if resume else config)
     device = choose_device(config.run.device)
     splits = splits or read_splits(config)
-    learner = build_learner(config, splits)
+    learner = seed_and_build(config, splits)
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
-    part_randomly(config.run.seed)
+    seed_apart(config.run.seed)
     reporter.start_run(title or short_name(config.method.name))
-    trainer = Trainer(learner, splits, config, folder, device, reporter)
+    context = build_context(learner, splits, config, run.folder, device)
+    trainer = Trainer(context, reporter)
+    begun, go_on = resume and run.exists, resume and run.has_checkpoint
     wait_for_all()  # nobody writes before everybody has looked
-    folder.mkdir(parents=True, exist_ok=True)
     record = {
+        "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "versions": versions(),
         "device": str(device),
@@ -132,10 +125,13 @@ def _train(
         "fingerprint": trainer.identity.data,
         "weights": learner.model.recipe["weights"],  # type: ignore[index]
     }
-    if not resume:
-        write_record(folder, record)
-    best = trainer.fit(resume)
+    if is_first() and not begun:
+        run.write(record)
+    if is_first() and not go_on:
+        run.log.keep(0)  # of an epoch whose checkpoint was never written
+    best = trainer.fit(go_on)
     wait_for_all()  # the best model is written
-    record["result"] = evaluate(folder, splits, config) | {"best": best}
-    write_record(folder, record)
+    record["result"] = evaluate(run.folder, splits, config) | {"best": best}
+    if is_first():
+        run.write(record)
     return record

@@ -25,7 +25,6 @@ from tacit.distributed import gather_rows, is_first
 from tacit.files import write_atomically
 from tacit.types import Batch, Step
 
-FILE = "suspects.parquet"
 FORMAT = 1
 CELLS_AT_ONCE = 4_000_000  # of batches that wait on the device, four bytes each
 ROWS_AT_ONCE = 65_536
@@ -143,10 +142,10 @@ class SuspectLog:
         if is_first():
             self.cells = Cells(state["places"].numpy(), state["counts"].numpy())
 
-    def write(self, folder: Path) -> None:
+    def write(self, path: Path) -> None:
         """Write what `state_dict` has last brought together, if the method names suspects."""
         if self.asked:
-            write_atomically(folder / FILE, self._write)
+            write_atomically(path, self._write)
 
     def _write(self, path: Path) -> None:
         schema = SCHEMA.with_metadata({"tacit": json.dumps(self.about)})

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch import Tensor, nn
 
-from tacit.config import Config, Phase
-from tacit.data.source import Splits
-from tacit.distributed import agreed, is_first, rank, wait_for_all, world_size
+from tacit.distributed import agree_on, is_first, wait_for_all, world_size
 from tacit.errors import TrainingError
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.evaluate import Scores, score
 from tacit.evaluation.thresholds import choose_thresholds
-from tacit.images.loader import ShuffledBatches
-from tacit.learner import Learner
 from tacit.models.artefact import save_model
-from tacit.runs.checkpoint import Identity, load_checkpoint, save_checkpoint
-from tacit.runs.folder import Log
-from tacit.training.features import open_feed
-from tacit.training.feeds import PictureFeed
-from tacit.training.holding import hold
+from tacit.runs.checkpoint import identify, load_checkpoint, save_checkpoint
+from tacit.runs.folder import Run
+from tacit.training.context import Context
 from tacit.training.interrupts import Interrupted, Interrupts
 from tacit.training.meter import FiniteWatch, Meter
-from tacit.training.optim import build_optimiser, build_schedule, frozen_parts
-from tacit.training.parallel import join_statistics, random_states, restore_random_states
-from tacit.training.prepare_model import prepare
+from tacit.training.parallel import read_random_states, restore_random_states
+from tacit.training.phase import PhaseRun
 from tacit.training.report import Reporter
-from tacit.training.sharding import load_whole, load_whole_optimiser, whole
 from tacit.training.suspects import SuspectLog
-from tacit.training.update import AveragedModel, Descent
-from tacit.types import Clock
+from tacit.training.update import AveragedModel
+from tacit.types import Batch, Clock
 
 # Processes ask one another only now and then whether one of them was told to stop.
 STEPS_BETWEEN_AGREEMENTS = 10
@@ -57,116 +47,85 @@ class Position:
 class Trainer:
     """Trains a learner on the training part and keeps the model that validates best."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        splits: Splits,
-        config: Config,
-        folder: Path,
-        device: torch.device,
-        reporter: Reporter,
-    ) -> None:
-        self.learner, self.splits, self.config = learner.to(device), splits, config
-        self.folder, self.device, self.reporter = folder, device, reporter
-        prepare(learner, config.run, device)
-        train = splits.train
-        for phase in config.phases:  # what cannot work is said now and not after hours
-            self._shuffled(phase)
-            build_optimiser(learner, phase)
-        self.splits = hold(splits, config, device)
-        self.identity = Identity(train.classes, len(train), train.fingerprint())
-        self.log = Log(folder / "metrics.jsonl")
+    def __init__(self, context: Context, reporter: Reporter) -> None:
+        self.context, self.reporter = context, reporter
+        self.learner, self.splits, self.config = context.learner, context.splits, context.config
+        self.folder, self.device, self.parallel = context.folder, context.device, context.parallel
+        train = self.splits.train
+        self.identity = identify(train)
+        self.log = Run(self.folder).log
         self.meter = Meter()
-        self.watch = FiniteWatch(list(train.images), device)
+        self.watch = FiniteWatch(list(train.images), self.device)
         self.diagnostics: Diagnostics | None = None
-        if train.truth is not None and config.data.mix == "none":
-            self.diagnostics = Diagnostics(torch.from_numpy(train.truth.dense()), device)
-        self.suspects = SuspectLog(train, self.identity.data, config)
-        decay = config.run.average
-        self.average = AveragedModel(learner.model, decay) if decay else None
+        if train.truth is not None and self.config.data.mix == "none":
+            self.diagnostics = Diagnostics(torch.from_numpy(train.truth.dense()), self.device)
+        self.suspects = SuspectLog(train, self.identity.data, self.config)
+        decay = self.config.run.average
+        self.average = AveragedModel(self.learner.model, decay) if decay else None
+        self.interrupts = Interrupts()
         self.position = Position()
-        self.feed = PictureFeed(learner, self.splits, config, device)
+        self.phase = PhaseRun(context, 0, self.watch)
         self.best: dict[str, Any] = {"map": -1.0, "finished_epochs": 0}
-        self.optimiser: Optimizer
-        self.schedule: LRScheduler
 
     def fit(self, resume: bool = False) -> dict[str, Any]:
         """Train to the end and return the record of the best epoch."""
-        state = load_checkpoint(self.folder / "checkpoints", self.identity) if resume else None
+        state = load_checkpoint(Run(self.folder).checkpoints, self.identity) if resume else None
         if state:
             self.position = Position(**state["position"])
-        with Interrupts() as self.interrupts:
+        with self.interrupts:
             for number in range(self.position.phase, len(self.config.phases)):
-                self._run_phase(number, self.config.phases[number], state)
+                if number != self.phase.number:
+                    self.phase = PhaseRun(self.context, number, self.watch)
+                self._run_phase(state)
                 state = None
                 self.position = Position(number + 1, finished_epochs=self.position.finished_epochs)
         return self.best
 
-    def _run_phase(self, number: int, phase: Phase, state: dict[str, Any] | None) -> None:
-        batches = self._shuffled(phase)
-        self.optimiser = build_optimiser(self.learner, phase)
-        self.schedule = build_schedule(self.optimiser, phase, phase.epochs * len(batches))
+    def _run_phase(self, state: dict[str, Any] | None) -> None:
+        number, phase, order = self.phase.number, self.phase.settings, self.phase.order
         if state:
             self._restore(state)
         epochs = range(self.position.epoch, phase.epochs + 1)
-        loader = self._open_feed(phase).received(batches) if epochs else ()
+        loader = self._open_feed() if epochs else ()
         for epoch in epochs:
-            if self._has_stalled(phase):
+            if self._has_stalled():
                 break
             clock = Clock(epoch, phase.epochs, number)
             done = self.position.batch
             # Orders repeat across phases unless the epochs before are counted too.
-            batches.set_epoch(self.position.finished_epochs + 1, done)
-            self.reporter.start_epoch(number, epoch, phase.epochs, len(batches), done)
-            self._run_epoch(clock, phase, loader)
+            order.set_epoch(self.position.finished_epochs + 1, done)
+            self.reporter.start_epoch(number, epoch, phase.epochs, len(order), done)
+            self._run_epoch(clock, loader)
             self.learner.method.end_epoch(clock, self._predict_train)
             self.position = Position(number, epoch + 1, 0, self.position.finished_epochs + 1)
             self._close_epoch(clock)
-            if (received := agreed(self.interrupts.received)) is not None:
+            if (received := agree_on(self.interrupts.received)) is not None:
                 raise Interrupted(received)
 
-    def _shuffled(self, phase: Phase) -> ShuffledBatches:
-        rows, seed = len(self.splits.train), self.config.run.seed
-        return ShuffledBatches(rows, phase.batch, seed, rank(), world_size())
-
-    def _open_feed(self, phase: Phase) -> PictureFeed:
+    def _open_feed(self) -> Iterable[Batch]:
         started = time.perf_counter()
-        parts = (self.learner, self.splits, self.config, self.device)
-        self.feed = PictureFeed(*parts)  # lets go of what the phase before has stored
         # While features are computed, processes do not wait for one another to agree on anything.
-        between = self._stop_if_asked if world_size() == 1 else lambda: None
-        self.feed = open_feed(phase, *parts, self.folder, between)
-        self.descent = Descent(
-            self.feed.learner,
-            phase,
-            self.optimiser,
-            self.schedule,
-            self.watch,
-            self.device,
-            self.config.run.precision,
-        )
+        self.phase.feed.fill(self._stop_if_asked if world_size() == 1 else lambda: None)
         self.meter.seconds += time.perf_counter() - started
-        return self.feed
+        return self.phase.batches()
 
     def _stop_if_asked(self) -> None:
-        if (received := agreed(self.interrupts.received)) is not None:
+        if (received := agree_on(self.interrupts.received)) is not None:
             self.watch.flush()
             self._save()
             raise Interrupted(received)
 
-    def _has_stalled(self, phase: Phase) -> bool:
-        finished = self.position.finished_epochs
+    def _has_stalled(self) -> bool:
+        patience, finished = self.phase.settings.patience, self.position.finished_epochs
         begun = finished - (self.position.epoch - 1)
         waited = finished - max(begun, self.best["finished_epochs"])
-        return phase.patience is not None and waited > phase.patience
+        return patience is not None and waited > patience
 
-    def _run_epoch(self, clock: Clock, phase: Phase, loader: Any) -> None:
-        self.learner.train()
-        for part in frozen_parts(self.learner, phase):
-            part.eval()
+    def _run_epoch(self, clock: Clock, loader: Iterable[Batch]) -> None:
+        self.phase.start_epoch()
         started = time.perf_counter()
         for batch in loader:
-            step = self.descent.take(batch, clock)
+            step = self.phase.update.take(batch, clock)
             if self.average:
                 self.average.update(self.learner.model)
             self.meter.update(step)
@@ -183,11 +142,11 @@ class Trainer:
         self.meter.seconds += time.perf_counter() - started
 
     def _close_epoch(self, clock: Clock) -> None:
-        for model in (self.learner.model, *([self.average.model] if self.average else [])):
-            join_statistics(model)
+        for model in self._list_models():
+            self.parallel.join_statistics(model)
         model, scores, probabilities = self._validate()
         # Asked of all, for what follows is done by all or by none.
-        selected = bool(agreed(int(scores.map > self.best["map"])))
+        selected = bool(agree_on(int(scores.map > self.best["map"])))
         if selected:
             self.best = {
                 "map": scores.map,
@@ -196,7 +155,7 @@ class Trainer:
                 "finished_epochs": self.position.finished_epochs,
                 "selection": f"validation, {self.splits.validation_labels} labels",
             }
-            weights = whole(model.state_dict())
+            weights = self.parallel.state(model)
             if is_first():
                 shown = self.splits.validation
                 thresholds = choose_thresholds(probabilities, shown.labels.dense(), shown.classes)
@@ -214,13 +173,16 @@ class Trainer:
         """Score the model and its running average, if there is one; return the better."""
         source = self.splits.validation
         scored = []
-        for model in (self.learner.model, *([self.average.model] if self.average else [])):
+        for model in self._list_models():
             said = self._predict(model, source)
             scored.append((model, score(said, source.labels.dense(), source.classes), said))
         return max(scored, key=lambda each: each[1].map)
 
+    def _list_models(self) -> list[nn.Module]:
+        return [self.learner.model, *([self.average.model] if self.average else [])]
+
     def _predict(self, model: Any, source: Any) -> NDArray[np.float32]:
-        probabilities = self.feed.predict(model, source)
+        probabilities = self.phase.feed.predict(model, source)
         if np.isnan(probabilities).any():
             raise TrainingError(
                 "The model no longer predicts numbers: its weights became NaN or infinite in the "
@@ -233,14 +195,14 @@ class Trainer:
 
     def _record(self, clock: Clock, scores: Scores, selected: bool) -> dict[str, Any]:
         seconds = self.meter.seconds
-        images = self.meter.steps * self.config.phases[clock.phase].batch
+        images = self.meter.steps * self.phase.settings.batch
         record: dict[str, Any] = {
             "phase": clock.phase,
             "epoch": clock.epoch,
             "step": self.meter.steps,
             "seconds": round(seconds, 3),
             "images_per_second": round(images / seconds, 1) if seconds else None,
-            "lr": self.schedule.get_last_lr()[0],
+            "lr": self.phase.schedule.get_last_lr()[0],
             **self.meter.means(),
             "validation_map": scores.map,
             "validation_labels": self.splits.validation_labels,
@@ -261,31 +223,31 @@ class Trainer:
         state = {
             "position": vars(self.position),
             "best": self.best,
-            "learner": whole(self.learner.state_dict()),
-            "optimiser": whole(self.optimiser.state_dict()),
-            "schedule": self.schedule.state_dict(),
+            "learner": self.parallel.state(self.learner),
+            **self.phase.state(),
             "average": self.average.model.state_dict() if self.average else None,
             "meter": self.meter.state_dict(),
             "diagnostics": self.diagnostics.state_dict() if self.diagnostics else None,
             "suspects": self.suspects.state_dict(),
-            "random": random_states(self.device),
+            "random": read_random_states(self.device),
+            "config": self.config.model_dump(mode="json"),
         }
         if is_first():
-            save_checkpoint(self.folder / "checkpoints", self.identity, state)
-            self.suspects.write(self.folder)
+            save_checkpoint(Run(self.folder).checkpoints, self.identity, state)
+            self.suspects.write(Run(self.folder).suspects_file)
         wait_for_all()
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.best = state["best"]
-        load_whole(self.learner, state["learner"])
-        load_whole_optimiser(self.optimiser, state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.parallel.load(self.learner, state["learner"])
+        self.phase.load(state)
         if self.average:
             self.average.model.load_state_dict(state["average"])
         self.meter.load_state_dict(state["meter"], self.device)
         if self.diagnostics:
             self.diagnostics.load_state_dict(state["diagnostics"])
-        self.suspects.load_state_dict(state["suspects"])
+        if "suspects" in state:  # which an earlier tacit did not keep
+            self.suspects.load_state_dict(state["suspects"])
         restore_random_states(state["random"], self.device, self.config.run.seed)
         if is_first():
             self.log.keep(self.position.finished_epochs)

@@ -1,4 +1,4 @@
-"""Steps of descent: forward, backward, clipping and update."""
+"""One update of the weights: forward, backward, clipping and a step of the optimiser."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from tacit.errors import TrainingError
 from tacit.learner import Learner
 from tacit.modes import statistics_kept
 from tacit.training.meter import FiniteWatch
-from tacit.training.parallel import in_parallel
-from tacit.training.sharding import clip_gradients
+from tacit.training.parallel import Parallel
 from tacit.types import Batch, Clock, Step
 
 
-class Descent:
+class Update:
     """Takes the steps of one phase.
 
     Args:
         learner: Model and method.
-        phase: How to descend.
+        phase: In how many chunks a step is computed, and how gradients are clipped.
         optimiser: The phase's optimiser.
         schedule: The phase's schedule.
         watch: Looks at every step before anything is changed by it.
-        device: Where to compute.
+        parallel: The processes that take the steps, and where.
         precision: fp32 or bf16.
     """
 
@@ -42,21 +41,21 @@ class Descent:
         optimiser: Optimizer,
         schedule: LRScheduler,
         watch: FiniteWatch,
-        device: torch.device,
+        parallel: Parallel,
         precision: str,
     ) -> None:
-        learner.parts = phase.accumulate
+        learner.chunks = phase.accumulate
         self.learner, self.phase = learner, phase
         self.optimiser, self.schedule, self.watch = optimiser, schedule, watch
-        self.device, self.precision = device, precision
-        self.parallel = in_parallel(learner, device)
+        self.parallel, self.device, self.precision = parallel, parallel.device, precision
+        self.wrapped = parallel.wrap(learner)
 
     def take(self, batch: Batch, clock: Clock) -> Step:
         """Take one step and return what the method made of the batch."""
         with suppress(_OutOfMemory):
             step = self._gradients(batch, clock)
             if self.phase.clip is not None:
-                clip_gradients(self.learner.model.parameters(), self.phase.clip)
+                self.parallel.clip(self.learner.model.parameters(), self.phase.clip)
             self.optimiser.step()
             self.schedule.step()
             return step
@@ -66,7 +65,7 @@ class Descent:
     def _gradients(self, batch: Batch, clock: Clock) -> Step:
         try:
             with autocast(self.device, self.precision):
-                step: Step = self.parallel(batch, clock)
+                step: Step = self.wrapped(batch, clock)
             self.watch.see(step, batch, clock)
             self.optimiser.zero_grad()
             with self._remembering_once():
@@ -84,25 +83,25 @@ class Descent:
         return statistics_kept(model) if recomputes else nullcontext()
 
     def _advice(self, batch: Batch, clock: Clock) -> str:
-        """Find out in how many parts a batch fits. The run ends, so that nothing is spoiled."""
-        images, parts = len(batch.index), self.learner.parts
+        """Find out in how many chunks a batch fits. The run ends, so that nothing is spoiled."""
+        images, chunks = len(batch.index), self.learner.chunks
         problem = f"A step over {images} images does not fit into the memory of {self.device}."
         if world_size() > 1:  # the others do not know that this one tries something
             return (
-                f"{problem} Set phases.accumulate = {2 * parts}, which computes the same in "
-                f"{2 * parts} parts."
+                f"{problem} Set phases.accumulate = {2 * chunks}, which computes the same in "
+                f"{2 * chunks} parts."
             )
-        while parts < images:
-            parts = min(2 * parts, images)
-            self.learner.parts = parts
+        while chunks < images:
+            chunks = min(2 * chunks, images)
+            self.learner.chunks = chunks
             self.optimiser.zero_grad()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             with suppress(_OutOfMemory):
                 self._gradients(batch, clock)
                 return (
-                    f"{problem} It fits in {parts} parts: set phases.accumulate = {parts}, which "
-                    f"computes the same, or phases.batch = {max(images // parts, 1)}. Then go on "
+                    f"{problem} It fits in {chunks} parts: set phases.accumulate = {chunks}, which "
+                    f"computes the same, or phases.batch = {max(images // chunks, 1)}. Then go on "
                     f"in a new run folder."
                 )
         return f"{problem} Not even a single one does; choose a smaller model.size or trunk."

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import tacit
+from tacit.config import DataConfig
 from tacit.data.splits import load_splits
 from tacit.errors import DataError, UsageError
 
@@ -232,7 +233,9 @@ def make_products(photos: Path) -> Path:
 def test_training_keeps_groups_together_and_sees_what_follows(photos: Path) -> None:
     beside(photos, "tree.txt", "exclusive: dog, cat\n")
     options = {"groups": "product", "taxonomy": str(photos.parent / "tree.txt")}
-    splits = load_splits(str(make_products(photos)), options=options, validation=0.25, test=0.2)
+    splits = load_splits(
+        DataConfig(name=str(make_products(photos)), options=options, validation=0.25, test=0.2)
+    )
     groups = []
     for source in (splits.train, splits.validation, splits.test):
         assert source.side is not None and source.side.groups is not None
@@ -245,7 +248,7 @@ def test_training_keeps_groups_together_and_sees_what_follows(photos: Path) -> N
 def test_what_follows_is_added_to_drawn_labels_as_well(photos: Path) -> None:
     beside(photos, "tree.txt", "exclusive: dog, cat\n")
     options = {"taxonomy": str(photos.parent / "tree.txt"), "absent": "negative"}
-    splits = load_splits(str(make_products(photos)), options=options, positives=1)
+    splits = load_splits(DataConfig(name=str(make_products(photos)), options=options, positives=1))
     labels = splits.train.labels.dense()
     assert (splits.train.labels.per_image(1) == 1).all()
     dogs = labels[:, splits.train.classes.index("dog")] == 1
@@ -258,4 +261,4 @@ def test_one_large_group_cannot_be_divided(photos: Path) -> None:
     head, *lines = path.read_text().splitlines()
     path.write_text("\n".join([head, *(f"{line.rpartition(',')[0]},one" for line in lines)]))
     with pytest.raises(DataError, match="leaves 40 and 0. .* Groups of images stay together"):
-        load_splits(str(path), options={"groups": "product"})
+        load_splits(DataConfig(name=str(path), options={"groups": "product"}))
