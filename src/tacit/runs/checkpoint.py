@@ -56,7 +56,14 @@ def save_checkpoint(folder: Path, identity: Identity, state: dict[str, Any]) -> 
 
     if last.exists():
         write_atomically(folder / PREVIOUS, lambda path: _second_name(last, path))
-    write_atomically(last, lambda path: torch.save(written, path))
+    write_atomically(last, lambda path: _write_state(path, written))
+
+
+def _write_state(path: Path, state: dict[str, Any]) -> None:
+    # To an open file: given a path, torch does not say that the disk is full, and writes the name
+    # of the file into it.
+    with path.open("wb") as file:
+        torch.save(state, file)
 
 
 def _second_name(file: Path, name: Path) -> None:
