@@ -80,7 +80,8 @@ def read(
         document = _read_yaml(file)
         classes = _classes(document, file)
         base = images or _base(document, home)
-        found = {part: _listed(document.get(part), base, home, file) for part in PARTS}
+        allowed = [home, *([images] if images is not None else [])]
+        found = {part: _listed(document.get(part), base, home, file, allowed) for part in PARTS}
     else:
         if not (home / CLASSES).is_file():
             raise DataError(f"{path} has neither {FILES[0]} nor {CLASSES}, which name the classes.")
@@ -142,7 +143,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _listed(said: Any, base: Path, home: Path, file: Path) -> list[Path]:
+def _listed(said: Any, base: Path, home: Path, file: Path, allowed: list[Path]) -> list[Path]:
     """Return the pictures of a part: of a folder, of a list in a file, or of several of these."""
     if not said:
         return []
@@ -153,15 +154,36 @@ def _listed(said: Any, base: Path, home: Path, file: Path) -> list[Path]:
     for entry in entries:
         # Some exports say ../train/images and mean the folder beside the file.
         places = [base / entry, home / entry, home / entry.removeprefix("../")]
-        folder = next((place for place in places if _is_folder(place)), None)
-        listed = next((place for place in places if _is_list(place)), None)
+        inside = [place for place in places if _is_below(place, allowed)]
+        folder = next((place for place in inside if _is_folder(place)), None)
+        listed = next((place for place in inside if _is_list(place)), None)
         if folder is not None:
             files += picture_files(folder)
         elif listed is not None:
-            files += [listed.parent / line for line in read_lines(listed)]
+            named = [listed.parent / line for line in read_lines(listed)]
+            outside = [line for line in named if not _is_below(line, allowed)]
+            if outside:
+                raise _leads_out(f"{listed} names '{str(outside[0])[:200]}'", home)
+            files += named
+        elif any(_is_folder(place) or _is_list(place) for place in places):
+            raise _leads_out(f"{file} names '{entry[:200]}'", home)
         else:
             raise DataError(f"{file} names '{entry[:200]}', and there is nothing at {base}.")
     return files
+
+
+def _is_below(path: Path, folders: list[Path]) -> bool:
+    """Say whether a path is below one of some folders as it is written; links may lead on."""
+    plain = Path(os.path.normpath(path.absolute()))
+    return any(plain.is_relative_to(os.path.normpath(folder.absolute())) for folder in folders)
+
+
+def _leads_out(what: str, home: Path) -> DataError:
+    """A description comes with its data, and nobody wants it to walk through the whole disk."""
+    return DataError(
+        f"{what}, which leads out of {home}; if the images are elsewhere, name their folder "
+        f"yourself: --set data.options.images=FOLDER, or images=FOLDER."
+    )
 
 
 def _is_list(path: Path) -> bool:
