@@ -13,6 +13,7 @@ import torch
 
 from tacit import files
 from tacit.errors import DataError
+from tacit.runs import checkpoint
 from tacit.runs.checkpoint import LAST, PREVIOUS, Identity, load_checkpoint, save_checkpoint
 
 IDENTITY = Identity(("sun", "moon"), 1200, "0123456789abcdef")
@@ -229,3 +230,10 @@ def test_leftovers_of_a_killed_process_are_no_obstacle(
     save_checkpoint(tmp_path, IDENTITY, make_state(2))
     assert names(tmp_path) == [LAST, PREVIOUS]
     assert (read(tmp_path), read(tmp_path, PREVIOUS)) == (2, 1)
+
+
+@pytest.mark.parametrize("size", [1, 3_000_000])
+def test_a_full_disk_is_said_to_be_full(size: int) -> None:
+    """torch's own words for it are that a position is unexpected."""
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint._write_state(Path("/dev/full"), {"weight": torch.zeros(size)})

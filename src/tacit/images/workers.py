@@ -69,7 +69,7 @@ def check_shared_memory(workers: int, size: int) -> None:
     needed, free = together * (AHEAD * workers + 1) * size, shutil.disk_usage(SHARED).free
     if needed > free:
         raise UsageError(
-            f"Batches that wait for their turn take {needed / 2**20:,.0f} MiB with {workers} "
+            f"Batches that wait for their turn take {needed / 2**20:,.1f} MiB with {workers} "
             f"workers, and {SHARED} has {free / 2**20:,.1f} MiB left. Use fewer workers, or 0; or "
             f"give a container more of it, as by docker run --shm-size=8g."
         )
