@@ -175,5 +175,6 @@ class BoostedRejection(LargeLossRejection):
     """
 
     model_options: ClassVar[Mapping[str, Any]] = {"boost": 5.0}
+    asks_of_model: ClassVar[tuple[str, ...]] = ("boost",)
 
     rate = 0.005
