@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from PIL import Image
 from tacit.data.pixels import Pixels
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
-from tacit.files import write_atomically
+from tacit.files import reserve, write_atomically
 
 PORTION = 256
 
@@ -77,9 +78,9 @@ def open_cache(source: Source, size: int, folder: Path, progress: Progress | Non
     shape = (len(source), size, size, 3)
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _check_space(folder, int(np.prod(shape)))
+        _check_space(folder, math.prod(shape))
         write_atomically(path, lambda partial: _fill(source, shape, partial, progress))
-    if path.stat().st_size != int(np.prod(shape)):
+    if path.stat().st_size != math.prod(shape):
         raise DataError(f"{path} has another size than {len(source):,} images; delete it.")
     array = np.memmap(path, np.uint8, "r", shape=shape)
     return source.with_pixels(Pixels(array, np.arange(len(source))))
@@ -107,9 +108,12 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _fill(source: Source, shape: tuple[int, ...], path: Path, progress: Progress | None) -> None:
-    array = np.memmap(path, np.uint8, "w+", shape=shape)
-    for rows, images in scale_in_portions(source, shape[1]):
-        array[rows.start : rows.stop] = images
-        if progress is not None:
-            progress(rows.stop, len(source))
-    array.flush()
+    # Written and not mapped: where a disk is full, to write into mapped memory ends the process.
+    reserve(path, math.prod(shape))
+    with path.open("rb+") as file:
+        for rows, images in scale_in_portions(source, shape[1]):
+            file.write(np.ascontiguousarray(images).data)
+            if progress is not None:
+                progress(rows.stop, len(source))
+        if file.tell() != math.prod(shape):
+            raise DataError(f"{path} was not filled to its end; repeat the command.")

@@ -148,7 +148,8 @@ class Run:
     def suspects(self) -> pa.Table:
         """Return the cells that the method suspected, a row for each, with the file's metadata."""
         import pyarrow as pa
-        from pyarrow import parquet
+
+        from tacit.data.arrow_files import read_parquet
 
         path = self.suspects_file
         if not path.is_file():
@@ -157,7 +158,7 @@ class Run:
                 f"checkpoint yet, its method suspects nothing, or an earlier tacit trained it."
             )
         try:
-            table = parquet.read_table(path)
+            table = read_parquet(path)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} is damaged and cannot be read.") from error
         missing = [name for name in SUSPECT_COLUMNS if name not in table.column_names]
