@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tacit.files import write_atomically, write_text
+from tacit import files
+from tacit.errors import TacitError
+from tacit.files import reserve, write_atomically, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -91,11 +97,100 @@ def test_content_is_on_disk_before_it_has_the_name(
 def test_what_a_killed_process_left_behind_is_no_obstacle(tmp_path: Path) -> None:
     path, source = tmp_path / "second", tmp_path / "first"
     source.write_text("linked")
-    # A process of the same number died between the link and the rename.
-    (tmp_path / f".second.{os.getpid()}.partial").write_text("half")
-    write_atomically(path, lambda partial: os.link(source, partial))
+    (tmp_path / f".second.{0:016x}.partial").write_text("half")
+    (tmp_path / f".folder.{1:016x}.partial").mkdir()
+    (tmp_path / f".folder.{1:016x}.partial" / "file").write_text("half")
+    (tmp_path / ".mine.partial").write_text("somebody else's")
+    write_atomically(path, lambda partial: shutil.copy(source, partial))
     assert path.read_text() == "linked"
-    assert names(tmp_path) == ["first", "second"]
+    assert names(tmp_path) == [".mine.partial", "first", "second"]
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from tacit.files import partial_beside
+with partial_beside(Path(sys.argv[1]), folder=len(sys.argv) > 2):
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("folder", [[], ["folder"]], ids=["file", "folder"])
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path, folder: list[str]) -> None:
+    command = [sys.executable, "-c", WRITE, str(tmp_path / "words.txt"), *folder]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as writer:  # type: ignore[call-overload]
+        assert writer.stdout.readline() == b"writing\n"
+        (partial,) = tmp_path.iterdir()
+        write_text(tmp_path / "other.txt", "new")
+        assert names(tmp_path) == sorted([partial.name, "other.txt"])
+        writer.kill()
+        writer.wait()
+    files._swept.clear()  # as in another process
+    write_text(tmp_path / "other.txt", "new")
+    assert names(tmp_path) == ["other.txt"]
+
+
+def test_processes_of_equal_numbers_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In containers that share a folder, they often have the same."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    path = tmp_path / "words.txt"
+
+    def write(partial: Path) -> None:
+        partial.write_text("first")
+        write_text(path, "second")
+        assert partial.read_text() == "first"
+
+    write_atomically(path, write)
+    assert path.read_text() == "first"
+    assert names(tmp_path) == ["words.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "no room left on its disk"),
+        (errno.EROFS, "can only be read"),
+        (errno.EACCES, "not allowed"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_a_sentence(tmp_path: Path, number: int, said: str) -> None:
+    def write(partial: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(TacitError, match=rf"words\.txt cannot be written: .*{said}"):
+        write_atomically(tmp_path / "words.txt", write)
+    assert names(tmp_path) == []
+
+
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(tmp_path: Path) -> None:
+    def write(partial: Path) -> None:
+        raise PermissionError(errno.EACCES, "denied", "/elsewhere/image.jpg")
+
+    with pytest.raises(PermissionError, match="image"):
+        write_atomically(tmp_path / "words.txt", write)
+
+
+def test_room_is_on_the_disk_and_not_only_claimed(tmp_path: Path) -> None:
+    path = tmp_path / "table"
+    path.write_bytes(b"12")
+    reserve(path, 100_000)
+    assert path.read_bytes() == b"12" + bytes(99_998)
+    assert path.stat().st_blocks * 512 >= 100_000
+
+
+def test_room_that_is_not_there_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(TacitError, match="no room left"):
+        reserve(tmp_path / "table", 100)
 
 
 def test_a_missing_folder_is_an_error_and_not_made(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -144,6 +145,16 @@ def test_our_errors_are_one_line_and_a_status(
         run(["fail"])
 
 
+@pytest.mark.parametrize("path", [None, "/mnt/run.json"])
+def test_a_full_disk_is_a_sentence(
+    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str], path: str | None
+) -> None:
+    failing(OSError(errno.ENOSPC, "No space left on device", path))
+    assert run(["fail"]) == 1
+    captured = capsys.readouterr().err
+    assert captured.startswith(f"tacit: {path or 'A file'} cannot be used: there is no room left")
+
+
 def test_ctrl_c_ends_with_130(
     failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,9 +164,10 @@ def test_ctrl_c_ends_with_130(
 
 
 def test_what_is_no_error_of_ours_is_not_hidden(failing: Callable[[BaseException], None]) -> None:
-    failing(ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
-        run(["fail"])
+    for error in (ZeroDivisionError(), FileNotFoundError(errno.ENOENT, "none", "a file of ours")):
+        failing(error)
+        with pytest.raises(type(error)):
+            run(["fail"])
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tacit.data.open_image import open_image
+from tacit.check.decode import look_at
+from tacit.data.open_image import SUFFIXES, open_image, read_size
 from tacit.errors import DataError
 
 
@@ -63,3 +66,73 @@ def test_a_cut_file_is_called_damaged(kept: float, tmp_path: Path) -> None:
 def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no image at"):
         open_image(tmp_path / "none.jpg")
+
+
+def test_a_file_that_holds_another_format_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow would hand PostScript to Ghostscript, whatever the file is called."""
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch '{tmp_path / 'started'}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    with pytest.raises(DataError, match=r"a\.jpg is no image that can be read"):
+        open_image(path)
+    with pytest.raises(DataError, match=r"a\.jpg is no image that can be read"):
+        read_size(path)
+    assert [kind for kind, _ in look_at([str(path)])[0].found] == ["not_an_image"]
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_named_format_is_decoded(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    kind = SUFFIXES[suffix][0]
+    Image.new("RGB", (20, 12), (200, 30, 60)).save(path, kind)
+    assert read_size(path) == (20, 12)
+    colour = np.asarray(open_image(path).getpixel((9, 5)), dtype=float)
+    assert np.abs(colour - (200, 30, 60)).max() <= 8
+
+
+def test_what_a_decoder_raises_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoders of libraries raise RuntimeError and the like on damaged files."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("Failed to decode image")
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises(DataError, match=r"a\.png is damaged: Failed to decode image\.$"):
+        open_image(tmp_path / "a.png")
+
+
+def test_sixteen_bits_take_little_memory(tmp_path: Path) -> None:
+    """At 64 bits for each pixel, one file within the limit took gigabytes."""
+    side = 1500
+    Image.new("I;16", (side, side), 257 * 7).save(tmp_path / "deep.png")
+    tracemalloc.start()
+    try:
+        image = open_image(tmp_path / "deep.png")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert image.getpixel((side - 1, side - 1)) == (7, 7, 7)
+    assert peak < 16 * side * side  # all at once they were 50 bytes for each pixel
+
+
+def test_every_value_of_sixteen_bits_is_rounded(tmp_path: Path) -> None:
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(values).save(tmp_path / "all.png")
+    found = np.asarray(open_image(tmp_path / "all.png"))[..., 0]
+    assert np.array_equal(found, (values / 65535 * 255).round())
+
+
+def test_numbers_with_a_point_are_scaled_by_the_greatest(tmp_path: Path) -> None:
+    values = np.array([[0, 1, np.nan, 4, -1]], dtype=np.float32)
+    Image.fromarray(values).save(tmp_path / "real.tif")
+    assert np.asarray(open_image(tmp_path / "real.tif"))[0, :, 0].tolist() == [0, 64, 0, 255, 0]

@@ -17,6 +17,7 @@ from tacit.models.artefact import read_config, save_model
 from tacit.models.base import Model
 
 CLASSES = ("bird", "boat", "car")
+THRESHOLDS = dict(zip(CLASSES, (0.1, 0.2, 0.3), strict=True))
 
 
 @pytest.fixture
@@ -61,12 +62,12 @@ def assert_same(one: Model, other: Model) -> None:
 
 
 def test_what_is_pushed_can_be_loaded_by_name(hub: Path, model: Model) -> None:
-    address = push_to_hub(model, "someone/birds", private=True, thresholds=[0.1, 0.2, 0.3])
+    address = push_to_hub(model, "someone/birds", private=True, thresholds=THRESHOLDS)
     assert address == "https://huggingface.co/someone/birds"
     assert (hub / "someone-birds.private").read_text() == "True"
     names = sorted(path.name for path in (hub / "someone" / "birds").iterdir())
     assert names == ["README.md", "config.json", "model.safetensors"]
-    assert read_config(hub / "someone" / "birds")["thresholds"] == [0.1, 0.2, 0.3]
+    assert read_config(hub / "someone" / "birds")["thresholds"] == THRESHOLDS
     assert_same(model, from_pretrained("someone/birds"))
 
 

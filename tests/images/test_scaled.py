@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import tacit
 from tacit.config import DataConfig
 from tacit.data.source import Source
 from tacit.data.splits import load_splits
-from tacit.errors import DataError, UsageError
+from tacit.errors import DataError, TacitError, UsageError
+from tacit.images import scaled
 from tacit.images.loader import ShuffledBatches, build_evaluation_loader, build_training_loader
-from tacit.images.scaled import open_cache
+from tacit.images.scaled import open_cache, scale_in_portions
 
 SIZE = 20
 
@@ -118,6 +122,34 @@ def test_what_cannot_be_cached_is_refused(photos: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(UsageError, match="choose another data.cache"):
         open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
+
+
+def test_a_disk_that_fills_in_the_meantime_is_a_sentence(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To write into mapped memory that has no room on the disk ends the process without a word."""
+
+    def full(file: int, start: int, size: int) -> None:
+        assert size == 12 * SIZE * SIZE * 3
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(TacitError, match="no room left on its disk"):
+        open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
+    assert list((photos.parent / "cache").iterdir()) == []
+
+
+def test_half_a_cache_is_never_published(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def some(source: Source, size: int) -> Iterator[tuple[range, NDArray[np.uint8]]]:
+        yield next(scale_in_portions(source.take(np.arange(5)), size))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scaled, "scale_in_portions", some)
+        with pytest.raises(DataError, match="not filled to its end"):
+            open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
+    assert list((photos.parent / "cache").iterdir()) == []
+    kept = open_cache(tacit.load(photos), SIZE, photos.parent / "cache")
+    assert kept.pixels is not None and kept.pixels.read(list(range(12))).any((1, 2, 3)).all()
 
 
 def test_a_file_of_another_length_is_told(photos: Path) -> None:

@@ -12,9 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tacit.errors import DataError
+from tacit.errors import DataError, UsageError
 from tacit.models import MODELS, build_model
 from tacit.models.artefact import load_model, read_config, save_model
+from tacit.models.base import Purpose
+from tacit.models.cam_head import CamModel
+from tacit.models.trunks.networks import TinyTrunk
 
 CLASSES = ("bird", "boat", "car")
 
@@ -120,6 +123,61 @@ def test_weights_of_another_model_are_named(tmp_path: Path) -> None:
     ) as told:
         load_model(tmp_path)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("size", -1, "model.size: "),
+        ("size", 32.5, "model.size: "),
+        ("size", "32", "model.size: "),
+        ("std", [0.0, 1.0, 1.0], r"model\.std\.0: .*greater than 0"),
+        ("std", [1.0, 1.0], "model.std: "),
+        ("mean", [float("nan"), 0.0, 0.0], r"model\.mean\.0: .*finite"),
+        ("mean", None, "model.mean: "),
+        ("classes", ["bird", "boat", "bird"], "model.classes: the class 'bird' is named twice"),
+        ("classes", ["bird"], "model.classes: "),
+        ("classes", "bird", "model.classes: "),
+        ("trunk", "hf-hub:somebody/anything", "model.trunk: "),
+        ("trunk", "local-dir:/", "model.trunk: "),
+        ("trunk_options", [], "model.trunk_options: "),
+        ("boost", float("inf"), "model.boost: "),
+        ("embedding_dim", 1 << 40, "model.embedding_dim: "),
+        ("harmful", 1, "model.harmful: "),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_named(
+    key: str, value: Any, said: str, tmp_path: Path
+) -> None:
+    save_model(trained_model(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["model"][key] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match=f"config.json describes no model .*{said}"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("thresholds", [{"bird": float("nan")}, {"bird": "0.5"}, [0.5]])
+def test_thresholds_are_numbers(thresholds: Any, tmp_path: Path) -> None:
+    save_model(trained_model(), tmp_path, thresholds={"bird": 0.5})
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "thresholds": thresholds}))
+    with pytest.raises(DataError, match=r"config\.json describes no model .*thresholds"):
+        read_config(tmp_path)
+
+
+def test_a_model_that_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    plain: Any = torch.nn.Linear(2, 2)
+    with pytest.raises(UsageError, match="A Linear cannot be saved .* build_model"):
+        save_model(plain, tmp_path / "plain")
+    bare: Any = CamModel(TinyTrunk(), Purpose(CLASSES, 32))
+    with pytest.raises(UsageError, match="A CamModel cannot be saved"):
+        save_model(bare, tmp_path / "bare")
+    model = trained_model()
+    model.recipe["classes"] = ["bird", "bird"]
+    with pytest.raises(UsageError, match="This CamModel could not be loaded again: .*named twice"):
+        save_model(model, tmp_path / "twice")
+    assert list(tmp_path.iterdir()) == []
 
 
 @torch.no_grad()

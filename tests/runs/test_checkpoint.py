@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from tacit import files
 from tacit.errors import DataError
+from tacit.runs import checkpoint
 from tacit.runs.checkpoint import LAST, PREVIOUS, Identity, load_checkpoint, save_checkpoint
 
 IDENTITY = Identity(("sun", "moon"), 1200, "0123456789abcdef")
@@ -151,9 +153,10 @@ def test_a_crash_while_writing_leaves_the_old_one(
         save_checkpoint(tmp_path, IDENTITY, make_state(number))
     write = torch.save
 
-    def crash(state: Any, path: Path) -> None:
-        write(state, path)
-        cut(path)
+    def crash(state: Any, file: Any) -> None:
+        write(state, file)
+        file.flush()
+        cut(Path(file.name))
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patched:
@@ -217,10 +220,20 @@ def test_there_is_a_whole_checkpoint_at_every_moment(
     assert set(seen) == {1.0, 2.0}
 
 
-def test_leftovers_of_a_killed_process_are_no_obstacle(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_checkpoint(tmp_path, IDENTITY, make_state(1))
     for name in (LAST, PREVIOUS):
-        (tmp_path / f".{name}.{os.getpid()}.partial").write_bytes(b"half of a check")
+        (tmp_path / f".{name}.{0:016x}.partial").write_bytes(b"half of a check")
+    monkeypatch.setattr(files, "_swept", set())  # as in another process
     save_checkpoint(tmp_path, IDENTITY, make_state(2))
     assert names(tmp_path) == [LAST, PREVIOUS]
     assert (read(tmp_path), read(tmp_path, PREVIOUS)) == (2, 1)
+
+
+@pytest.mark.parametrize("size", [1, 3_000_000])
+def test_a_full_disk_is_said_to_be_full(size: int) -> None:
+    """torch's own words for it are that a position is unexpected."""
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint._write_state(Path("/dev/full"), {"weight": torch.zeros(size)})

@@ -18,6 +18,7 @@ from typing import IO, Protocol
 from tacit.benchmarks.download import CHUNK, Progress, report_nothing
 from tacit.data.listing import leaves_the_root
 from tacit.errors import DataError
+from tacit.files import partial_beside, telling
 
 BROKEN = (
     tarfile.TarError,
@@ -188,16 +189,14 @@ def _plan(archive: Path, opened: _Archive, root: Path) -> list[Member]:
 
 def _write(opened: _Archive, member: Member, target: Path) -> None:
     """Write one file, which has its name only when it is whole."""
-    partial = target.with_name(f".{target.name}.partial")
-    try:
+    with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with opened.open(member) as source, partial.open("wb") as file:
-            shutil.copyfileobj(source, file, CHUNK)
-        if partial.stat().st_size != member.size:
-            raise EOFError(f"'{member.name}' ends too early")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        with partial_beside(target) as partial:
+            with opened.open(member) as source, partial.open("wb") as file:
+                shutil.copyfileobj(source, file, CHUNK)
+            if partial.stat().st_size != member.size:
+                raise EOFError(f"'{member.name}' ends too early")
+            partial.replace(target)
 
 
 def _strange(name: str, what: str) -> DataError:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tacit.check.near_duplicates import SIDE, compute_fingerprints
-from tacit.data.open_image import MOST_PIXELS, SUFFIXES, to_rgb
+from tacit.data.open_image import MOST_PIXELS, SUFFIXES, open_undecoded, to_rgb
 
 Found = tuple[str, dict[str, Any]]
 
@@ -81,7 +81,7 @@ def _hash() -> Any:
 
 def _decode(file: BinaryIO, path: str) -> tuple[list[Found], Any]:
     """Decode an image wholly; return what is unusual, and a small grey image."""
-    with Image.open(file) as image:
+    with open_undecoded(file) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
             return [("bomb", {"why": f"{width} x {height}"})], None

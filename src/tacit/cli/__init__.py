@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 import tacit
 from tacit.errors import TacitError
+from tacit.files import REASONS
 from tacit.registry import Row
 
 # Naming the function here instead of importing it is what keeps `tacit --help` instant: most verbs
@@ -79,6 +80,12 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our output has enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if os.environ.get("TACIT_DEBUG") or error.errno not in REASONS:
+            raise
+        what = error.filename or "A file"
+        print(f"tacit: {what} cannot be used: {REASONS[error.errno]}.", file=sys.stderr)
+        return 1
     return status if isinstance(status, int) else 0
 
 

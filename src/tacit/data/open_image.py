@@ -6,36 +6,76 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tacit.errors import DataError
 
-# What a file name ends with, and the formats that Pillow may find in such a file.
-SUFFIXES = {
+try:  # whether Pillow was built with it
+    from PIL.AvifImagePlugin import SUPPORTED as HAS_AVIF
+except ImportError:
+    HAS_AVIF = False
+
+# What a file name ends with, and the formats that Pillow may find in such a file. No others are
+# decoded, wherever: some start programs, such as PostScript, and none of them is for photographs.
+SUFFIXES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((".jpg", ".jpeg"), ("JPEG", "MPO")),
     ".png": ("PNG",),
-    ".webp": ("WEBP",),
     ".bmp": ("BMP",),
     ".gif": ("GIF",),
-    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
     **dict.fromkeys((".ppm", ".pgm"), ("PPM",)),
+    ".webp": ("WEBP",),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
+    **({".avif": ("AVIF",)} if HAS_AVIF else {}),
 }
+# The decoder of JPEG finds out by itself that it has an MPO before it.
+FORMATS = [
+    kind
+    for kind in dict.fromkeys(kind for kinds in SUFFIXES.values() for kind in kinds)
+    if kind != "MPO"
+]
 # Twice this many pixels is what Pillow takes for an attack; below, it only warns.
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
+BAND = 1 << 20  # pixels that are turned from 16 bits to 8 at a time
 
 
 def open_image(path: Path) -> Image.Image:
     """Read an image file, or say what is wrong with it."""
+    with _telling(path), open_undecoded(path) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise DataError(
+                f"The image {path} claims {image.width} x {image.height} pixels, more than "
+                f"{MOST_PIXELS:,}; scale it down, or leave it out of the labels."
+            )
+        return to_rgb(image)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Return width and height as an image file claims them, without decoding it."""
+    with _telling(path), open_undecoded(path) as image:
+        return image.size
+
+
+def open_undecoded(file: Path | BinaryIO) -> Image.Image:
+    """Open an image of a known format, the pixels of which are not read yet.
+
+    This is the one door to Pillow's decoders; what is wrong is raised as they raise it.
+    """
+    with warnings.catch_warnings():
+        # of what is an error here anyway
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=FORMATS)
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say in a sentence what a decoder could not cope with."""
     try:
-        with _ignoring_size(), Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise DataError(
-                    f"The image {path} claims {image.width} x {image.height} pixels, more than "
-                    f"{MOST_PIXELS:,}; scale it down, or leave it out of the labels."
-                )
-            return to_rgb(image)
+        yield
+    except DataError:
+        raise
     except Image.DecompressionBombError as error:  # twice the limit, which Pillow does not open
         raise DataError(
             f"The image {path} claims more than {2 * MOST_PIXELS:,} pixels; scale it down, or "
@@ -45,16 +85,14 @@ def open_image(path: Path) -> Image.Image:
         raise DataError(f"There is no image at {path}.") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is no image that can be read.") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what decoders raise
-        raise DataError(f"The image {path} is damaged: {error}.") from error
-
-
-@contextmanager
-def _ignoring_size() -> Iterator[None]:
-    """Silence Pillow's warning about what is an error here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+    except MemoryError as error:
+        raise DataError(
+            f"There is no memory left to decode the image {path}; scale it down, or use fewer "
+            f"workers."
+        ) from error
+    except Exception as error:  # decoders raise whatever they like
+        why = str(error).strip().rstrip(".") or type(error).__name__
+        raise DataError(f"The image {path} is damaged: {why}.") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -73,8 +111,20 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scale_depth(image: Image.Image) -> Image.Image:
-    """Bring 16 or 32 bits to 8. Pillow's own conversion cuts everything above 255 off."""
-    values = np.asarray(image, dtype=np.float64)
-    whole = 65535.0 if image.mode != "F" else max(float(np.nanmax(values)), 1.0)
-    scaled = np.nan_to_num(values / whole).clip(0, 1) * 255
-    return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
+    """Bring 16 or 32 bits to 8. Pillow's own conversion cuts everything above 255 off.
+
+    Some rows at a time: as numbers of 64 bits a large image would fill the memory.
+    """
+    rows = max(1, BAND // image.width)
+    bands = [slice(first, first + rows) for first in range(0, image.height, rows)]
+    values = np.asarray(image)
+    scaled = np.empty(values.shape, dtype=np.uint8)
+    if image.mode == "F":
+        whole = max(float(np.nanmax(values[band], initial=1.0)) for band in bands)
+        for band in bands:
+            share = np.nan_to_num(values[band].astype(np.float64) / whole).clip(0, 1)
+            scaled[band] = (share * 255).round()
+    else:
+        for band in bands:  # 65535 is 257 times 255
+            scaled[band] = (values[band].clip(0, 65535).astype(np.uint32) + 128) // 257
+    return Image.fromarray(scaled).convert("RGB")

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from tacit.data.arrow_files import read_parquet
 from tacit.data.formats.shared.json_files import read_json
 from tacit.data.formats.shared.writing import refuse_odd_names
 from tacit.data.listing import Boxes, Listing
@@ -231,7 +232,7 @@ def _write_boxes(path: Path, boxes: Boxes) -> None:
 
 def _read_boxes(path: Path) -> Boxes:
     try:
-        table = parquet.read_table(path)
+        table = read_parquet(path)
         corners = np.stack([table[corner].to_numpy() for corner in CORNERS], axis=1)
         return Boxes(table["row"].to_numpy(), table["label"].to_numpy(), corners)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
@@ -247,7 +248,7 @@ def _lists(labels: SparseLabels, state: int) -> pa.Array:
 
 def _read_table(path: Path, classes: int) -> tuple[list[str], list[str], SparseLabels]:
     try:
-        table = parquet.read_table(path)
+        table = read_parquet(path)
         rest: Absence = -1 if table.schema.metadata[b"tacit.rest"] == b"-1" else 0
         images, splits = table["image"].to_pylist(), table["part"].to_pylist()
         cells = []

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from tacit.data.source import Source
 from tacit.errors import DataError
 from tacit.images.in_memory import DevicePixels, send
 from tacit.images.views import USUAL, VIEWS, Strength, is_mirrored, make_view, scale_fast, seeding
+from tacit.images.workers import Loader
 from tacit.types import Batch
 
 Item = tuple[int, int]  # epoch, row
@@ -181,11 +181,6 @@ class DeviceBatches:
         return images.permute(0, 3, 1, 2)
 
 
-def _ignore_interrupts(worker: int) -> None:
-    # Ctrl-C reaches the whole process group; the main process decides when workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _on_device(source: Source, size: int, views: Sequence[str]) -> DevicePixels | None:
     """Return the images, if batches can be made of them where they are."""
     pixels = source.pixels
@@ -207,15 +202,13 @@ def build_training_loader(
     """Build the loader of a training set."""
     if (pixels := _on_device(source, size, views)) is not None:
         return DeviceBatches(source, pixels, views, seed, batches)
-    return DataLoader(
+    return Loader(
         Views(source, views, size, seed, fast, strength),
+        workers,
+        batches.batch // batches.world * len(views) * 3 * size**2,
         batch_sampler=batches,
-        num_workers=workers,
         collate_fn=Collect(source),
         persistent_workers=workers > 0,
-        worker_init_fn=_ignore_interrupts,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # its own, so that loading never moves the global one
     )
 
 
@@ -232,14 +225,12 @@ def build_evaluation_loader(
     chunks = [items[first : first + batch] for first in range(0, len(items), batch)]
     if (pixels := _on_device(source, size, ("plain",))) is not None:
         return DeviceBatches(source, pixels, ("plain",), 0, chunks)
-    return DataLoader(
+    return Loader(
         Views(source, ("plain",), size, 0, fast),
+        workers,
+        batch * 3 * size**2,
         batch_sampler=chunks,
-        num_workers=workers,
         collate_fn=Collect(source),
-        worker_init_fn=_ignore_interrupts,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # its own, so that loading never moves the global one
     )
 
 

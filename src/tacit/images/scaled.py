@@ -17,7 +17,7 @@ from PIL import Image
 from tacit.data.pixels import Pixels
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
-from tacit.files import write_atomically
+from tacit.files import reserve, write_atomically
 
 PORTION = 256
 
@@ -123,11 +123,13 @@ def _check_space(folder: Path, needed: int) -> None:
 def _fill(
     source: Source, shape: tuple[int, ...], path: Path, mark: bytes, progress: Progress | None
 ) -> None:
-    array = np.memmap(path, np.uint8, "w+", shape=shape)
-    for rows, images in scale_in_portions(source, shape[1]):
-        array[rows.start : rows.stop] = images
-        if progress is not None:
-            progress(rows.stop, len(source))
-    array.flush()
-    with path.open("ab") as file:
+    # Written and not mapped: where a disk is full, to write into mapped memory ends the process.
+    reserve(path, math.prod(shape))
+    with path.open("rb+") as file:
+        for rows, images in scale_in_portions(source, shape[1]):
+            file.write(np.ascontiguousarray(images).data)
+            if progress is not None:
+                progress(rows.stop, len(source))
+        if file.tell() != math.prod(shape):
+            raise DataError(f"{path} was not filled to its end; repeat the command.")
         file.write(mark)  # last, so that a file with it is whole

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tacit.errors import DataError
+from tacit.errors import DataError, UsageError
 from tacit.files import write_atomically, write_text
 from tacit.models import build_model
+from tacit.models.saved import FORMAT, find_fault
 from tacit.registry import require_trust
 
 if TYPE_CHECKING:
@@ -18,7 +19,24 @@ if TYPE_CHECKING:
 
     from tacit.models.base import Model
 
-FORMAT = 1
+
+def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
+    """Refuse a model that could be saved but not loaded again.
+
+    Args:
+        model: The model.
+        config: What is to be written of it; only how to build it if None.
+    """
+    recipe = getattr(model, "recipe", None)
+    if not recipe:
+        raise UsageError(
+            f"A {type(model).__name__} cannot be saved so that it is loaded again: nobody knows "
+            f"how to build it. Derive it from tacit.models.base.Model, and build it by "
+            f"build_model(name='path/to/file.py:{type(model).__name__}', ...)."
+        )
+    fault = find_fault(config or {"format": FORMAT, "model": recipe})
+    if fault is not None:
+        raise UsageError(f"This {type(model).__name__} could not be loaded again: {fault}.")
 
 
 def save_model(
@@ -34,12 +52,13 @@ def save_model(
     """
     from safetensors.torch import save
 
+    config = {"format": FORMAT, "model": getattr(model, "recipe", {}), **extra}
+    check_loadable(model, config)
     folder.mkdir(parents=True, exist_ok=True)
     state = model.state_dict() if state is None else state
     state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     weights = save(state)
     write_atomically(folder / "model.safetensors", lambda path: _write_bytes(path, weights))
-    config = {"format": FORMAT, "model": model.recipe, **extra}
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
@@ -70,11 +89,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not readable as JSON: {error}") from error
     found = config.get("format") if isinstance(config, dict) else None
     if found != FORMAT or "model" not in config:
         raise DataError(f"{path} has format {found}; this tacit reads {FORMAT}.")
+    fault = find_fault(config)
+    if fault is not None:
+        raise DataError(f"{path} describes no model that can be built: {fault}.")
     return config
 
 

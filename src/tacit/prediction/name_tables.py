@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
+from tacit.data.arrow_files import read_parquet_batches
 from tacit.data.formats.table.files import find_column
 from tacit.data.formats.table.read import IMAGE
 from tacit.errors import DataError, UsageError, nearest_name
@@ -99,9 +100,8 @@ class ParquetNames:
         return names
 
     def _names_from(self, group: int) -> Iterator[str]:
-        groups = list(range(group, len(self.begins)))
-        batches = self.file.iter_batches(AT_ONCE, groups, [self.column], use_threads=False)
-        for batch in batches:
+        groups = range(group, len(self.begins))
+        for batch in read_parquet_batches(self.file, groups, self.column, AT_ONCE):
             for name in batch.column(0).cast(pa.string()).to_pylist():
                 yield name or ""
 

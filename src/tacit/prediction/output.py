@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from tacit.data.arrow_files import read_parquet
 from tacit.errors import DataError
 from tacit.files import write_atomically
 from tacit.names import csv_writer, escape_formula
@@ -84,14 +85,14 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
 def _merge_parquet(parts: Iterable[Path], path: Path, format: str) -> None:
     writer: Any = None
     for part in parts:
-        table = parquet.read_table(part)
+        table = read_parquet(part)
         writer = writer or parquet.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table)
     writer.close()
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, str | None]]:
-    table = parquet.read_table(path, columns=["image", "error"])
+    table = read_parquet(path, ["image", "error"])
     yield from zip(table["image"].to_pylist(), table["error"].to_pylist(), strict=True)
 
 

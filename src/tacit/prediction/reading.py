@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from tacit.data.open_image import open_image
 from tacit.errors import DataError
 from tacit.images.views import plain, scale_fast
+from tacit.images.workers import Loader
 from tacit.prediction.inputs import Names
 from tacit.prediction.name_tables import NameTable
 from tacit.prediction.plan import Plan, Shard
@@ -97,23 +97,15 @@ def read_portions(plan: Plan, shards: list[Shard], size: int, workers: int) -> I
     """Read the portions of shards ahead of the model, in so many processes."""
     count = sum(-(-shard.rows // plan.settings.batch) for shard in shards)
     workers = min(workers, count - 1)
-    loader: Any = DataLoader(
+    return Loader(
         Images(size, plan.settings.reading),
+        max(workers, 0),
+        plan.settings.batch * 3 * size**2,
         batch_size=None,
         sampler=list_requests(plan, shards),
-        num_workers=workers,
         collate_fn=_as_it_is,
-        worker_init_fn=_begin,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # its own, so that loading never moves the global one
     )
-    return loader  # type: ignore[no-any-return]
 
 
 def _as_it_is(portion: Any) -> Any:
     return portion
-
-
-def _begin(worker: int) -> None:
-    # Ctrl-C reaches the whole process group; the main process decides when workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

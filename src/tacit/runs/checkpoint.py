@@ -56,12 +56,26 @@ def save_checkpoint(folder: Path, identity: Identity, state: dict[str, Any]) -> 
 
     if last.exists():
         write_atomically(folder / PREVIOUS, lambda path: _second_name(last, path))
-    write_atomically(last, lambda path: torch.save(written, path))
+    write_atomically(last, lambda path: _write_state(path, written))
+
+
+def _write_state(path: Path, state: dict[str, Any]) -> None:
+    # To an open file: given a path, torch does not say that the disk is full, and writes the name
+    # of the file into it.
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            # What it says in the end is that a size is unexpected; why, is what came before.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def _second_name(file: Path, name: Path) -> None:
     # A link costs nothing and leaves `file` where it is; some file systems have none.
     try:
+        name.unlink()  # its name was only reserved
         os.link(file, name)
     except OSError:
         shutil.copyfile(file, name)

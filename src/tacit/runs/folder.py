@@ -154,7 +154,8 @@ class Run:
                 another run, or with other labels, are refused.
         """
         import pyarrow as pa
-        from pyarrow import parquet
+
+        from tacit.data.arrow_files import read_parquet
 
         path = self.suspects_file
         if not path.is_file():
@@ -163,7 +164,7 @@ class Run:
                 f"checkpoint yet, its method suspects nothing, or an earlier tacit trained it."
             )
         try:
-            table = parquet.read_table(path)
+            table = read_parquet(path)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} is damaged and cannot be read.") from error
         missing = [name for name in SUSPECT_COLUMNS if name not in table.column_names]

@@ -18,6 +18,7 @@ from tacit.devices import autocast
 from tacit.distributed import exchange_shares, own_share
 from tacit.errors import UsageError
 from tacit.evaluation.evaluate import predict
+from tacit.files import partial_beside, reserve
 from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches, build_evaluation_loader
 from tacit.learner import Learner
 from tacit.models.wrappers import HeadModel
@@ -148,12 +149,11 @@ class FeatureFeed(ImageFeed):
                 f"The features of {rows:,} images need {needed / 1e6:,.0f} MB, and {folder} "
                 f'has room for {free / 1e6:,.0f} MB; set phases.features to "pooled" or "fresh".'
             )
-        path = folder / f".features.{rows}.partial"
-        path.unlink(missing_ok=True)
-        size = rows * features[0].numel()
-        mapped = torch.from_file(str(path), shared=True, size=size, dtype=features.dtype)
         # The mapping outlives the name, so that nothing is left behind however the run ends.
-        path.unlink()
+        with partial_beside(folder / "features") as path:
+            reserve(path, needed)
+            size = rows * features[0].numel()
+            mapped = torch.from_file(str(path), shared=True, size=size, dtype=features.dtype)
         return mapped.view(shape)
 
 

@@ -93,3 +93,36 @@ def test_what_is_wrong_is_said(name: str, text: str, sentence: str, tmp_path: Pa
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=sentence):
         read_listing(tmp_path, format="yolo")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: ../elsewhere/images\n",
+        "train: others/../../elsewhere/images\n",
+        "train: /\n",
+        "path: ../elsewhere\ntrain: images\n",
+        "train: list.txt\n",
+    ],
+)
+def test_a_description_does_not_lead_out_of_its_folder(text: str, tmp_path: Path) -> None:
+    """It comes with the data, and could name the whole disk."""
+    folder = tmp_path / "set"
+    yolo(folder)
+    touch_image(tmp_path / "elsewhere" / "images" / "1.jpg")
+    (folder / "images").rename(folder / "others")
+    (folder / "list.txt").write_text(f"{tmp_path}/elsewhere/images/1.jpg\n")
+    (folder / "data.yaml").write_text(f"names: [bird, cat, dog]\n{text}")
+    with pytest.raises(DataError, match=r"leads out of .*set; .*images=FOLDER"):
+        read_listing(folder, format="yolo")
+
+
+def test_images_elsewhere_are_read_where_the_user_names_them(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "set", tmp_path / "elsewhere"
+    yolo(folder)
+    touch_image(elsewhere / "images" / "1.jpg")
+    (elsewhere / "labels").mkdir()
+    (elsewhere / "labels" / "1.txt").write_text("1 0.5 0.5 1 1\n")
+    (folder / "data.yaml").write_text("names: [bird, cat, dog]\ntrain: ../elsewhere/images\n")
+    listing = read_listing(folder, format="yolo", images=elsewhere)
+    assert listing.labels.dense().tolist() == [[0, 1, 0]]

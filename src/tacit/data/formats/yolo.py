@@ -20,6 +20,7 @@ from tacit.data.formats.shared.folders import list_image_files
 from tacit.data.formats.shared.json_files import numbers, read_head, read_text
 from tacit.data.formats.shared.objects import Objects
 from tacit.data.listing import Absent, Listing
+from tacit.data.open_image import read_size
 from tacit.data.split_names import is_split_name
 from tacit.errors import DataError
 from tacit.names import read_lines
@@ -80,7 +81,10 @@ def read(
         document = _read_yaml(file)
         classes = _classes(document, file)
         base = images or _base(document, home)
-        found = {split: _list_images(document.get(split), base, home, file) for split in SPLITS}
+        allowed = [home, *([images] if images is not None else [])]
+        found = {
+            split: _list_images(document.get(split), base, home, file, allowed) for split in SPLITS
+        }
     else:
         if not (home / CLASSES).is_file():
             raise DataError(f"{path} has neither {FILES[0]} nor {CLASSES}, which name the classes.")
@@ -142,7 +146,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _list_images(said: Any, base: Path, home: Path, file: Path) -> list[Path]:
+def _list_images(said: Any, base: Path, home: Path, file: Path, allowed: list[Path]) -> list[Path]:
     """Return the images of a split: of a folder, of a list in a file, or of several of these."""
     if not said:
         return []
@@ -153,15 +157,36 @@ def _list_images(said: Any, base: Path, home: Path, file: Path) -> list[Path]:
     for entry in entries:
         # Some exports say ../train/images and mean the folder beside the file.
         places = [base / entry, home / entry, home / entry.removeprefix("../")]
-        folder = next((place for place in places if _is_folder(place)), None)
-        listed = next((place for place in places if _is_list(place)), None)
+        inside = [place for place in places if _is_below(place, allowed)]
+        folder = next((place for place in inside if _is_folder(place)), None)
+        listed = next((place for place in inside if _is_list(place)), None)
         if folder is not None:
             files += list_image_files(folder)
         elif listed is not None:
-            files += [listed.parent / line for line in read_lines(listed)]
+            named = [listed.parent / line for line in read_lines(listed)]
+            outside = [line for line in named if not _is_below(line, allowed)]
+            if outside:
+                raise _leads_out(f"{listed} names '{str(outside[0])[:200]}'", home)
+            files += named
+        elif any(_is_folder(place) or _is_list(place) for place in places):
+            raise _leads_out(f"{file} names '{entry[:200]}'", home)
         else:
             raise DataError(f"{file} names '{entry[:200]}', and there is nothing at {base}.")
     return files
+
+
+def _is_below(path: Path, folders: list[Path]) -> bool:
+    """Say whether a path is below one of some folders as it is written; links may lead on."""
+    plain = Path(os.path.normpath(path.absolute()))
+    return any(plain.is_relative_to(os.path.normpath(folder.absolute())) for folder in folders)
+
+
+def _leads_out(what: str, home: Path) -> DataError:
+    """A description comes with its data, and nobody wants it to walk through the whole disk."""
+    return DataError(
+        f"{what}, which leads out of {home}; if the images are elsewhere, name their folder "
+        f"yourself: --set data.options.images=FOLDER, or images=FOLDER."
+    )
 
 
 def _is_list(path: Path) -> bool:
@@ -198,7 +223,7 @@ def _read_labels(
             if cells.rest == "negative":
                 continue
         else:
-            size = _size(file) if boxes else None
+            size = read_size(file) if boxes else None
             for line, text in enumerate(read_text(labels).split("\n"), 1):
                 if text.strip():
                     _add(objects, len(kept), text.split(), classes, size, f"{labels}, line {line}")
@@ -249,13 +274,3 @@ def _add(
         corners = [min(across) * size[0], min(down) * size[1]]
         corners += [max(across) * size[0], max(down) * size[1]]
     objects.add(row, name, corners)
-
-
-def _size(image: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(image) as opened:
-            return opened.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"The image {image} cannot be opened for its size.") from error

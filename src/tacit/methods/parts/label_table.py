@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tacit.distributed import gather_rows
 from tacit.errors import UsageError
+from tacit.files import reserve
 
 
 class LabelTable(nn.Module):
@@ -78,6 +79,7 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
             f"already. Choose another path, or remove it."
         )
     try:
+        reserve(path, size)
         return torch.from_file(str(path), shared=True, size=cells, dtype=dtype).view(shape)
     except (OSError, RuntimeError) as error:
         raise UsageError(f"A label table cannot be kept at {path}: {error}.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import numpy as np
 
 from tacit.data.listing import Listing, image_path
 from tacit.errors import DataError, UsageError
-from tacit.files import write_text
+from tacit.files import partial_beside, telling, write_text
 from tacit.labels import SparseLabels
 from tacit.names import check_file_name, check_names, join_lines
 
@@ -109,14 +108,9 @@ def write_classes(folder: Path, listing: Listing, states: Sequence[int]) -> list
 def writing_folder(path: Path) -> Iterator[Path]:
     """Give a folder to write in, which gets its name when all is written, or vanishes."""
     refuse_existing(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
+    with telling(path), partial_beside(path, folder=True) as partial:
         yield partial
         partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def bring_image(listing: Listing, row: int, target: Path, transfer: Transfer) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
-from pyarrow import feather, parquet
 from pyarrow import json as arrow_json
 
+from tacit.data.arrow_files import read_feather, read_parquet
 from tacit.data.formats.shared.json_files import check_json_lines
 from tacit.errors import DataError
 
@@ -50,8 +50,8 @@ def read_table(path: Path, words: frozenset[str]) -> pa.Table:
         if kind == "jsonl":
             return _read_json(path, words)
         if kind == "parquet":
-            return parquet.read_table(path)
-        return feather.read_table(path)
+            return read_parquet(path)
+        return read_feather(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"The table {path} cannot be read: {first}") from error
