@@ -14,15 +14,15 @@ from tacit.errors import DataError
 from things_to_predict import CLASSES, small_model
 
 
-def test_files_images_and_arrays_say_the_same(model_folder: Path, inputs: Path) -> None:
-    paths = [inputs / "00.png", inputs / "01.png", inputs / "02.png"]
-    images = [Image.open(path).convert("RGB") for path in paths]
+def test_files_images_and_arrays_say_the_same(model_folder: Path, images: Path) -> None:
+    paths = [images / "00.png", images / "01.png", images / "02.png"]
+    opened = [Image.open(path).convert("RGB") for path in paths]
     found = tacit.predict(model_folder, paths, batch=2, device="cpu")
     assert found.classes == CLASSES and found.scores.shape == (3, 3)
-    for same in (images, [np.asarray(image) for image in images], map(str, paths)):
+    for same in (opened, [np.asarray(image) for image in opened], map(str, paths)):
         scores = tacit.predict(str(model_folder), same, device="cpu").scores
         np.testing.assert_allclose(scores, found.scores, atol=1e-6)
-    for one in (paths[1], images[1], np.asarray(images[1])):
+    for one in (paths[1], opened[1], np.asarray(opened[1])):
         scores = tacit.predict(model_folder, one, device="cpu").scores
         np.testing.assert_allclose(scores, found.scores[1:2], atol=1e-6)
     assert tacit.predict(model_folder, [], device="cpu").scores.shape == (0, 3)
