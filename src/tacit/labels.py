@@ -79,6 +79,16 @@ class SparseLabels:
         return cls(starts, column[kept].astype(np.int32), state[kept], shape[1], rest)
 
     @classmethod
+    def from_present(
+        cls,
+        rows: NDArray[np.integer] | Sequence[int],
+        columns: NDArray[np.integer] | Sequence[int],
+        shape: tuple[int, int],
+    ) -> SparseLabels:
+        """Store full labels: cells given, perhaps repeatedly, are present, others absent."""
+        return cls.from_cells(rows, columns, np.ones(len(rows), dtype=np.int8), shape, rest=-1)
+
+    @classmethod
     def stack(cls, parts: Sequence[SparseLabels]) -> SparseLabels:
         """Put labels below each other; what is not listed must mean the same in all of them."""
         first = parts[0]

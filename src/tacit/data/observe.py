@@ -46,10 +46,10 @@ def draw_observed(
     return SparseLabels.from_cells(rows, columns, drawn_states, truth.shape)
 
 
-def label_all(present: Dense) -> SparseLabels:
+def label_all(present: Dense | NDArray[np.bool_]) -> SparseLabels:
     """Turn an array into labels without unknown cells: 1 is present, everything else absent."""
     rows, columns = np.nonzero(np.asarray(present) == 1)
-    return SparseLabels.from_cells(rows, columns, np.ones_like(rows), present.shape, rest=-1)
+    return SparseLabels.from_present(rows, columns, present.shape)
 
 
 def drop_missed(truth: SparseLabels, observed: SparseLabels) -> SparseLabels:
