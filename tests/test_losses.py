@@ -254,6 +254,21 @@ def test_smoothing_is_a_soft_target() -> None:
     assert torch.equal(smoothed(logits, labels, 0.0), assumed_negative(logits, labels))
 
 
+@pytest.mark.parametrize("power", [0.0, 0.5, 4.0])
+def test_a_negative_below_the_shift_is_free(power: float) -> None:
+    """Without the discount, too, where a likelihood above 1 would pay for itself."""
+    logits = torch.tensor([[-30.0, -5.0, -3.0]]).double().requires_grad_()  # 0, 0.007, 0.047
+    labels = torch.zeros(1, 3)
+    loss = asymmetric(logits, labels, positive_focus=1, negative_focus=power, shift=0.05)
+    loss.sum().backward()
+    assert logits.grad is not None
+    assert loss.abs().max() < 1e-12 and logits.grad.abs().max() < 1e-12
+    above = asymmetric(
+        torch.tensor([[-2.9]]), labels[:, :1], positive_focus=1, negative_focus=0, shift=0.05
+    )
+    assert above.item() == pytest.approx(-math.log(1.05 - 1 / (1 + math.exp(2.9))), abs=1e-6)
+
+
 def test_focal_discounts_equal_plain_loops() -> None:
     logits = random_logits()
     labels = three_states(logits)

@@ -106,3 +106,10 @@ def test_no_group_is_divided_and_the_share_is_met_nearly(seed: int) -> None:
     assert not set(groups[kept]) & set(groups[held_out])
     assert sorted([*kept, *held_out]) == list(range(900))
     assert abs(len(held_out) - 180) <= np.bincount(groups).max() / 2
+
+
+def test_a_group_that_comes_no_nearer_stays_in_training() -> None:
+    """Two rows are wanted; a group of four misses them by as much as no group does."""
+    kept, held_out = split_rows(12, 1 / 6, groups=np.arange(12) // 4)
+    assert len(held_out) == 0 and kept.tolist() == list(range(12))
+    assert len(split_rows(12, 0.25, groups=np.arange(12) // 4)[1]) == 4  # three: missed by one

@@ -59,6 +59,30 @@ def test_positives_are_counted_over_the_batch_or_the_data_set() -> None:
         assert step.terms["risk"].item() == pytest.approx(worked(counts, 2), abs=1e-6)
 
 
+def test_a_known_negative_costs_its_probability_as_a_share_of_the_batch() -> None:
+    labels = [[1, -1], [0, 1], [0, -1], [1, 0]]
+    terms = [
+        crisp().step(ScriptedModel(LOGITS, None, LOGITS), make_batch(known), Clock(5, 10)).terms
+        for known in (LABELS, labels)
+    ]
+    p = torch.tensor(LOGITS)[:, 1].sigmoid()
+    # Two of four images, and the mean over two classes.
+    expected = (p[0] + p[2]) / 4 / 2
+    found = terms[1]["risk"] - terms[0]["risk"]
+    assert found.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_half_of_the_known_classes_are_not_most_of_them() -> None:
+    method = crisp()
+    method.expected.told_apart.copy_(torch.tensor([1.0, 0.0]))
+    assert not method.ready
+    # A class without a known positive is not counted.
+    method = build_method("crisp")
+    method.setup(annotations_of([[1, 0], [1, 0]]))
+    method.expected.told_apart.copy_(torch.tensor([1.0, 0.0]))
+    assert method.ready
+
+
 def terms(method: Method, clock: Clock) -> set[str]:
     """Name the terms that cost anything."""
     model = ScriptedModel(LOGITS, None, LOGITS)

@@ -196,6 +196,16 @@ class TestMemory:
             assert step.terms["contrast"].item() == pytest.approx(expected.item(), rel=1e-9)
         assert held.all() == (queue_size < 100)
 
+    def test_of_more_entries_than_the_queue_holds_the_last_count(self) -> None:
+        model, method = TwoViews([[SURE, SURE], [SURE, SURE]]), remembering(3)
+        step = method.step(model, make_batch([[1, 1], [1, 1]]), FIRST)
+        weak, strong = F.normalize(model.directions.detach(), dim=-1).chunk(2)
+        last = torch.stack([weak, strong], 2).flatten(0, 1)[1:]
+        assert method.queue.names.tolist() == [1, 0, 1]
+        assert torch.equal(method.queue.entries, last)
+        expected = contrastive(last, torch.tensor([1, 0, 1]), 0.5)
+        assert step.terms["contrast"].item() == pytest.approx(expected.item(), rel=1e-9)
+
     def test_both_views_of_what_is_present_are_remembered(self) -> None:
         model, method = TwoViews([[SURE, SURE, SURE], [LIKELY, 0.0, ABSENT]]), remembering()
         method.step(model, make_batch([[0, -1, 1], [0, 1, 0]]), FIRST)

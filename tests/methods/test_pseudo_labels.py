@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tacit.config import resolve
-from tacit.methods import build_method
+from tacit.methods import build_method, pseudo_labels
 from tacit.runs.checkpoint import LAST
 from tacit.runs.folder import Log
 from tacit.training.run import train
@@ -100,6 +100,31 @@ class TestRounds:
         method = prepared()
         for epoch in range(1, epochs + 1):
             method.end_epoch(Clock(epoch, epochs), forbidden)
+
+    def test_every_known_cell_is_closed_however_many_rows_are_read_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pseudo_labels, "ROWS_AT_ONCE", 7)  # six reads, the last a short one
+        values, unknown = prepared().pseudo.values, labels_with_unknown() == 0
+        assert torch.equal(values.isnan(), unknown)
+        assert torch.equal(values.isinf(), ~unknown)
+
+    def test_among_equal_scores_the_first_images_are_labelled(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also where a device sorts equal ones as it likes, unless it is told to keep them."""
+        sort = Tensor.argsort
+
+        def sort_as_it_likes(values: Tensor, *, stable: bool = False) -> Tensor:
+            found = sort(values if stable else values.flip(0), stable=True)
+            return found if stable else len(values) - 1 - found
+
+        monkeypatch.setattr(Tensor, "argsort", sort_as_it_likes)
+        method = prepared()
+        method.end_epoch(Clock(WARMUP, EPOCHS), lambda: torch.full((IMAGES, len(UNKNOWN)), 0.5))
+        given = method.pseudo.values.isfinite()
+        for column, count in enumerate((7, 4, 0)):  # 0.9 * 40 / 5, 0.9 * 23 / 5, 0.9 * 3 / 5
+            assert given[:, column].nonzero().flatten().tolist() == list(range(count))
 
     def test_scores_at_the_ends_are_labels_like_any_other(self) -> None:
         method = prepared(share=1.0)

@@ -43,7 +43,7 @@ class Page:
 
 
 class Server(ThreadingHTTPServer):
-    """Pages, and the ranges that were asked for."""
+    """Pages, and the ranges that were asked for, with their conditions."""
 
     daemon_threads = True
     block_on_close = False
@@ -52,6 +52,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages: dict[str, Page] = {}
         self.asked: list[str | None] = []
+        self.conditions: list[str | None] = []
 
     def put(self, path: str, page: Page) -> str:
         """Offer a page and return its address."""
@@ -71,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.close_connection = True
         self.server.asked.append(self.headers.get("Range"))
+        self.server.conditions.append(self.headers.get("If-Range"))
         page = self.server.pages.get(self.path.partition("?")[0])
         if page is None or page.answers:
             self._short(404 if page is None else page.answers.pop(0), page)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.distributed as distributed
 from torch import Tensor
 
 from tacit.distributed import gather_rows, world_size
@@ -156,13 +155,6 @@ class PermanentCorrection(LargeLossCorrection):
             least = gather_rows(loss.masked_fill(~large, torch.inf).min()[None]).min()
             large = large & (loss > least)
         self.flipped.write(batch.index, self.flipped.read(batch.index) | large)
-
-    def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
-        if world_size() > 1:
-            # Each process has seen its own images; a correction made by one holds for all.
-            flags = self.flipped.values.to(torch.uint8)
-            distributed.all_reduce(flags, distributed.ReduceOp.MAX)
-            self.flipped.values.copy_(flags.bool())
 
 
 class BoostedRejection(LargeLossRejection):

@@ -105,6 +105,21 @@ def test_beside_a_column_of_labels_other_columns_are_left_out(tmp_path: Path) ->
     assert any("left out 2 columns: count, checked" in note for note in listing.notes)
 
 
+def test_columns_of_ones_beside_labels_are_classes_only_if_they_are_the_same_classes(
+    tmp_path: Path,
+) -> None:
+    listing = csv(tmp_path, "file,labels,indoor,sunny\n1.jpg,a,0,1\n2.jpg,b,1,0\n")
+    assert listing.classes == ("a", "b") and shown(listing) == [["a"], ["b"]]
+    assert "left out 2 columns: indoor, sunny" in listing.notes
+    both = csv(tmp_path, "file,labels,a,b\n1.jpg,a,1,0\n2.jpg,,,1\n")
+    assert both.labels.dense().tolist() == [[1, -1], [0, 1]]
+
+
+def test_brackets_are_part_of_a_name_where_a_separator_was_told(tmp_path: Path) -> None:
+    listing = csv(tmp_path, "file,labels\n1.jpg,[b];[a]\n2.jpg,[b]\n", separator=";")
+    assert shown(listing) == [["[a]", "[b]"], ["[b]"]]
+
+
 @pytest.mark.parametrize("column", ["file", "Image", "FILENAME", "file_name", "path", "image_id"])
 @pytest.mark.parametrize("labels", ["labels", "Tags", "categories"])
 def test_columns_are_known_by_what_people_call_them(
