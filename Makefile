@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-isa check format bench lock docs clean
+.PHONY: demo test test-isa mutants check format bench lock docs clean
 
 demo: .venv/ready  ## see it work on generated images: a table, and demo/index.html
 	$(BIN)/tacit demo
@@ -12,6 +12,9 @@ test: .venv/ready  ## run all tests
 
 test-isa: .venv/ready  ## run the tests that compare digits as on other processors
 	$(BIN)/python tests/instruction_sets.py
+
+mutants: .venv/ready  ## change the core in small ways and see whether a test notices
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py --write $(MUTANTS)
 
 check: .venv/ready  ## format, lint, types, docs
 	$(BIN)/ruff format --check .

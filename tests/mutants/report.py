@@ -1,0 +1,62 @@
+"""The page of the mutants: how many a test noticed, and which lived."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections import defaultdict
+
+
+def write_page(
+    results: dict[str, str], reasons: dict[str, str], total: int, sample: int | None, seed: int
+) -> str:
+    """Return the page; the score leaves out what does the same as the code."""
+    counts = {word: list(results.values()).count(word) for word in ("killed", "lived")}
+    equivalent = [key for key, result in results.items() if result == "equivalent"]
+    tried = counts["killed"] + counts["lived"]
+    low, high = interval(counts["killed"], tried)
+    what = "all of them" if sample is None else f"a sample of {len(results):,}, seed {seed}"
+    command = "make mutants" if sample is None else f"make mutants MUTANTS='--sample {sample}'"
+    lines = [
+        "# Mutants",
+        "",
+        "A mutant is the core with one small change: a comparison, an operator, a number, a "
+        "condition, a statement, a keyword or a decorator. A test should notice it.",
+        "",
+        f"Written by `{command}` with Python {platform.python_version()}: "
+        f"{total:,} mutants, {what}.",
+        "",
+        "| tried | killed | equivalent | lived | score | 95 % interval |",
+        "|---:|---:|---:|---:|---:|---|",
+        f"| {len(results):,} | {counts['killed']:,} | {len(equivalent):,} | {counts['lived']:,} "
+        f"| {counts['killed'] / max(tried, 1):.1%} | {low:.1%} to {high:.1%} |",
+        "",
+        "The score is the share of killed ones among those that are not equivalent; the interval "
+        "is Wilson's, of a sample of all mutants.",
+        "",
+        "## By file",
+        "",
+        "| file | killed | equivalent | lived |",
+        "|---|---:|---:|---:|",
+    ]
+    files: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for key, result in results.items():
+        files[key.split("::")[0]][result] += 1
+    for file, row in sorted(files.items()):
+        lines.append(f"| `{file}` | {row['killed']} | {row['equivalent']} | {row['lived']} |")
+    lived = sorted(key for key, result in results.items() if result == "lived")
+    lines += ["", "## Lived", "", "```text", *(lived or ["none"]), "```", "", "## Equivalent", ""]
+    lines += ["Each does the same as the code, for the reason given.", "", "```text"]
+    for key in sorted(equivalent):
+        lines += [key, f"    {reasons[key]}"]
+    return "\n".join([*lines, *([] if equivalent else ["none"]), "```", ""])
+
+
+def interval(killed: int, tried: int) -> tuple[float, float]:
+    """Return Wilson's interval of a share, at 95 %."""
+    if not tried:
+        return 0.0, 1.0
+    z, share = 1.959964, killed / tried
+    middle = share + z * z / (2 * tried)
+    spread = z * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried))
+    return (middle - spread) / (1 + z * z / tried), (middle + spread) / (1 + z * z / tried)
