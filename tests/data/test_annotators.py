@@ -102,6 +102,23 @@ def test_a_positive_without_a_box_can_be_drawn_and_one_cell_may_have_several() -
     assert observe(listing, "area").per_image(1).tolist() == [1, 1, 1]
 
 
+def test_an_area_is_width_times_height_of_what_is_not_turned_over() -> None:
+    """A long flat box, a square one and a high one; a box whose corners are exchanged has none."""
+    corners = [[5, 1, 15, 2], [0, 0, 3, 3], [7, 2, 8, 10], [20, 20, 0, 0]]  # 10, 9, 8 and 0
+    for order in ([0, 1, 2, 3], [2, 0, 3, 1], [3, 2, 1, 0]):
+        boxes = Boxes(
+            np.zeros(4, dtype=np.int64),
+            np.argsort(order).astype(np.int32),
+            np.array(corners, dtype=np.float32),
+        )
+        labels = SparseLabels.of(np.ones((1, 4), dtype=np.int8))
+        listing = Listing("one", Path(), ["1"], tuple("abcd"), labels, boxes=boxes)
+        for keep in (1, 2, 3):
+            drawn = observe(listing, "salient", keep).dense()[0]
+            largest = np.argsort(order)[:keep].tolist()
+            assert np.flatnonzero(drawn == 1).tolist() == sorted(largest)
+
+
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(DataError, match="has no boxes, and 'area'"):
         observe(make(boxes=False), "area")

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tacit.data.splits import split_rows
+from tacit.config import DataConfig
+from tacit.data.splits import load_splits, split_rows
+from tacit.errors import TacitError
 
 # For sizes of the literature's data sets: the first validation rows, the first training rows, the
 # number of validation rows, and the MD5 of all validation rows as 64-bit integers. Computed by an
@@ -113,3 +115,12 @@ def test_a_group_that_comes_no_nearer_stays_in_training() -> None:
     kept, held_out = split_rows(12, 1 / 6, groups=np.arange(12) // 4)
     assert len(held_out) == 0 and kept.tolist() == list(range(12))
     assert len(split_rows(12, 0.25, groups=np.arange(12) // 4)[1]) == 4  # three: missed by one
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("scnes", "did you mean 'scenes'"), ("no/such.csv", r"There is nothing at no/such\.csv")],
+)
+def test_data_that_nobody_knows_is_refused_by_its_name(name: str, sentence: str) -> None:
+    with pytest.raises(TacitError, match=sentence):
+        load_splits(DataConfig(name=name))

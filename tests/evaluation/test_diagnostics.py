@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import tacit.evaluation.diagnostics as module
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.metrics import Identification, identification
 from tacit.types import Batch, Step
@@ -163,3 +164,19 @@ def test_a_saved_state_does_not_move_with_what_follows(counted: Diagnostics) -> 
     other.load_state_dict(state)
     other.update(make_batch(OBSERVED), make_step(REJECTED))
     assert counted.identification() == Identification(2, 2, 0)
+
+
+def test_what_all_counted_is_the_first_processs_when_it_goes_on(
+    counted: Diagnostics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums over processes would count it once for each of them."""
+    counted.update(make_batch(OBSERVED), make_step(evidence={"gap": torch.ones(2, 4)}))
+    state = counted.state_dict()
+    monkeypatch.setattr(module, "rank", lambda: 1)
+    second = Diagnostics(torch.tensor(TRUTH), CPU)
+    second.load_state_dict(state)
+    assert second.identification() == Identification()
+    assert second.evidence() == {"gap": {"known": None, "missed": None, "negative": None}}
+    assert all(not sums.any() for sums in second.state_dict()["sums"].values())
+    # Whole numbers, since a float of 32 bits stops counting at 16 million.
+    assert not any(state[name].is_floating_point() for name in ("counts", "cells"))

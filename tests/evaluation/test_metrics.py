@@ -166,6 +166,12 @@ def test_f1_by_hand() -> None:
     assert vars(scores) == pytest.approx(vars(expected))
 
 
+def test_a_class_that_is_chosen_once_and_present_once_divides_by_one() -> None:
+    # Hits 1, 1; predicted 1, 2; present 2, 1.
+    scores = f1_scores(np.array([[0.9, 0.9], [0.1, 0.9]]), np.array([[1, 1], [1, 0]]))
+    assert (scores.class_precision, scores.class_recall) == (3 / 4, 3 / 4)
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75])
 def test_f1_agrees_with_sklearn(threshold: float) -> None:
     logits, truth = make_table(11)

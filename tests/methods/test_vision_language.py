@@ -190,6 +190,15 @@ def test_aevlp_takes_a_few_of_each_image(most: int) -> None:
         assert set(step.suspects[row].nonzero().flatten().tolist()) == expected
 
 
+@pytest.mark.parametrize("name", ["vlpl", "aevlp"])
+def test_a_score_has_to_be_above_the_threshold(name: str) -> None:
+    labels, logits, _ = scene(0)
+    labels = torch.zeros_like(labels)
+    scores = torch.tensor([0.1, 0.25, 0.5, 0.0, 0.75]).repeat(IMAGES, 1)
+    step, _ = take(prepared(name, labels, scores, threshold=0.5), labels, logits)
+    assert step.suspects.tolist() == [[False, False, False, False, True]] * IMAGES
+
+
 def test_rows_are_found_by_the_index_of_the_batch() -> None:
     labels, logits, shares = scene(4)
     method = prepared("vlpl", labels, shares)

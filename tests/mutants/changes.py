@@ -241,6 +241,8 @@ def _is_constant(node: ast.AST) -> bool:
 
 
 def _is_for_types(node: ast.AST) -> bool:
+    if isinstance(node, ast.keyword):
+        return node.arg in GUARDS
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     return isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"

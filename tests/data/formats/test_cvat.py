@@ -54,6 +54,16 @@ def test_points_of_a_skeleton_and_attributes_are_no_classes(tmp_path: Path) -> N
     assert listing.classes == ("person", "dog")  # type: ignore[attr-defined]
 
 
+def test_shapes_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
+    box = '<box xtl="1" ytl="2" xbr="3" ybr="4"/>'
+    labelled = '<image name="1.jpg"><tag label="a"/></image>'
+    listing = read(tmp_path, labelled)
+    assert not any("without a label" in note for note in listing.notes)  # type: ignore[attr-defined]
+    listing = read(tmp_path, labelled + f'<image name="2.jpg">{box * 2}</image>')
+    assert "2 shapes without a label are left out" in listing.notes  # type: ignore[attr-defined]
+    assert listing.labels.dense().tolist() == [[1], [0]]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("inside", "sentence"),
     [

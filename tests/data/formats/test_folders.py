@@ -33,6 +33,14 @@ def test_names_are_joined_within_their_part_alone(tmp_path: Path) -> None:
     assert listing.labels.dense().tolist() == [[1, 0], [0, 1], [1, 1]]
 
 
+def test_one_folder_that_is_called_like_a_split_is_a_class_beside_others(tmp_path: Path) -> None:
+    for name in ("train/1.jpg", "bus/2.jpg"):  # things to ride in
+        touch_image(tmp_path / name)
+    listing = read_listing(tmp_path)
+    assert listing.classes == ("bus", "train") and not listing.splits
+    assert listing.images == ["bus/2.jpg", "train/1.jpg"]
+
+
 def test_empty_folders_are_classes_and_hidden_files_are_no_images(tmp_path: Path) -> None:
     folders(tmp_path)
     (tmp_path / "ant").mkdir()

@@ -26,6 +26,12 @@ def test_one_table_at_the_top_has_no_parts(tmp_path: Path) -> None:
     assert listing.images == ["a/1.jpg", "2.jpg"] and not listing.splits
 
 
+def test_a_set_is_called_like_its_folder_unless_it_has_a_name(tmp_path: Path) -> None:
+    folder = imagefolder(tmp_path / "birds")
+    assert read_listing(folder).name == "birds"
+    assert read_listing(folder, name="mine").name == "mine"
+
+
 def test_what_zero_means_is_decided_over_all_tables(tmp_path: Path) -> None:
     for part, cells in {"train": ([1, 0], [0, 1]), "test": ([None, 0], [1, 1])}.items():
         (tmp_path / part).mkdir()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmark_copies import touch_image
 from data.formats.examples import openimages_csv
-from tacit.data.formats import read_listing, recognise
+from tacit.data.formats import read_listing, recognise, write_listing
 from tacit.errors import DataError
 
 HEADER = "ImageID,Source,LabelName,Confidence\n"
@@ -59,3 +60,21 @@ def test_what_is_wrong_is_said(rows: str, sentence: str, tmp_path: Path) -> None
     path.write_text(HEADER + rows)
     with pytest.raises(DataError, match=sentence):
         read_listing(path)
+
+
+def test_images_of_several_suffixes_have_no_ids(tmp_path: Path) -> None:
+    listing = read_listing(openimages_csv(tmp_path))
+    for name in ("2.png", ".jpg"):
+        odd = replace(listing, images=["1.jpg", name, "3.jpg"])
+        with pytest.raises(DataError, match=rf"1 images do not end in '\.jpg', first '{name}'"):
+            write_listing(odd, tmp_path / "out.csv", "openimages_csv")
+        assert not (tmp_path / "out.csv").exists()
+
+
+def test_one_file_has_no_split_and_its_name_no_folder(tmp_path: Path) -> None:
+    path = openimages_csv(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "train")
+    listing = read_listing(path)
+    assert listing.root / listing.images[0] == tmp_path / "train" / "1.jpg"
+    assert not listing.splits and listing.name == path.stem
+    assert read_listing(path, name="mine").name == "mine"

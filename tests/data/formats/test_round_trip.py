@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from benchmark_copies import touch_image
 from tacit.data.formats import FORMATS, is_writable, read_listing, write_listing
 from tacit.data.listing import Boxes, Listing
+from tacit.data.observe import label_all
 from tacit.data.prepared import read_prepared, write_observed, write_prepared
 from tacit.errors import DataError, TacitError, UsageError
 from tacit.labels import SparseLabels
@@ -214,6 +215,54 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
 def negatives() -> Listing:
     labels = SparseLabels.of(np.array([[1, -1, 0], [0, 1, 1]], dtype=np.int8))
     return Listing("known", Path(), ["1.jpg", "2.jpg"], ("a", "b", "c"), labels)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_columns_of_two_classes_are_enough_and_full_ones_need_a_word(
+    classes: int, tmp_path: Path
+) -> None:
+    labels = SparseLabels.of(np.array([[1, -1, 1], [-1, 1, 1]], dtype=np.int8)[:, :classes])
+    full = Listing("full", tmp_path, ["1.jpg", "2.jpg"], tuple("abc")[:classes], labels)
+    if classes == 1:
+        with pytest.raises(DataError, match="if two of them say something, not 1"):
+            write_listing(full, tmp_path / "it.csv", "table", layout="columns")
+        return
+    notes = write_listing(full, tmp_path / "it.csv", "table", layout="columns")
+    assert notes == ["no cell is blank: read it with absent = negative"]
+    assert_same(read_listing(tmp_path / "it.csv", absent="negative"), full)
+    notes = write_listing(negatives(), tmp_path / "gaps.csv", "table", layout="columns")
+    assert notes == []
+    assert_same(read_listing(tmp_path / "gaps.csv"), negatives())
+
+
+@pytest.mark.parametrize(
+    ("cells", "columns"),
+    [
+        ([[1, 0], [0, 1]], "image,labels"),  # nothing is known to be absent
+        ([[1, -1], [0, 1]], "image,labels,negatives"),
+    ],
+)
+def test_a_column_of_negatives_is_written_where_some_are_known(
+    cells: list[list[int]], columns: str, tmp_path: Path
+) -> None:
+    labels = SparseLabels.of(np.array(cells, dtype=np.int8))
+    listing = Listing("it", tmp_path, ["1.jpg", "2.jpg"], ("a", "b"), labels)
+    assert write_listing(listing, tmp_path / "it.csv", "table") == []
+    assert (tmp_path / "it.csv").read_text(encoding="utf-8").splitlines()[0] == columns
+    # Where absent is what is not present, a word says it instead of a column.
+    full = Listing("it", tmp_path, listing.images, listing.classes, label_all(np.eye(2)))
+    notes = write_listing(full, tmp_path / "full.csv", "table")
+    assert notes == ["what is not present is absent: read it with absent = negative"]
+    assert (tmp_path / "full.csv").read_text(encoding="utf-8").splitlines()[0] == "image,labels"
+
+
+@pytest.mark.parametrize("name", [".hidden", " ", "a/b", "a\nb", "a\rb"])
+def test_a_class_that_can_name_no_folder_is_refused(name: str, tmp_path: Path) -> None:
+    labels = SparseLabels.of(np.array([[1, 1], [1, 0]], dtype=np.int8))
+    listing = Listing("it", tmp_path, ["1.jpg", "2.jpg"], ("a", name), labels)
+    with pytest.raises(DataError, match="cannot be the name of a folder; rename it"):
+        write_listing(listing, tmp_path / "it", "folders")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("format", ["coco_json", "folders"])

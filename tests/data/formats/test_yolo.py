@@ -9,6 +9,7 @@ import pytest
 from benchmark_copies import touch_image
 from data.formats.examples import yolo
 from tacit.data.formats import read_listing, recognise
+from tacit.data.formats import yolo as yolo_format
 from tacit.errors import DataError
 
 
@@ -66,6 +67,23 @@ def test_folders_without_a_description_need_names_of_classes(tmp_path: Path) -> 
     assert list(read_listing(tmp_path).splits) == ["train", "train", "val"]
 
 
+def test_parts_may_hold_the_folders_of_images_and_labels(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text("bird\ncat\ndog\n")
+    for part in ("train", "val"):
+        (tmp_path / part).mkdir()
+        for kind in ("images", "labels"):
+            (tmp_path / kind / part).rename(tmp_path / part / kind)
+    for kind in ("images", "labels"):
+        (tmp_path / kind).rmdir()
+    (tmp_path / "notes").mkdir()  # no part of a data set, and so left out
+    listing = read_listing(tmp_path, format="yolo")
+    assert listing.images == ["train/images/1.jpg", "train/images/2.jpg", "val/images/3.jpg"]
+    assert list(listing.splits) == ["train", "train", "val"]
+    assert listing.labels.dense().tolist() == [[0, 1, 1], [0, 0, 1], [1, 0, 0]]
+
+
 def test_labels_beside_images_are_found_as_well(tmp_path: Path) -> None:
     touch_image(tmp_path / "all" / "1.jpg")
     (tmp_path / "all" / "1.txt").write_text("1 0.5 0.5 1 1\n")
@@ -83,6 +101,7 @@ def test_labels_beside_images_are_found_as_well(tmp_path: Path) -> None:
         ("data.yaml", "names: [a, b]\ntrain: nowhere\n", "names 'nowhere', and there is nothing"),
         ("data.yaml", "names: [a, b]\n", "leads to no images"),
         ("data.yaml", "names: [a, b]\ntrain: {a: b}\n", "paths or lists of paths"),
+        ("data.yaml", "names: [a, b]\ntrain: [images, {a: b}]\n", "paths or lists of paths"),
         ("data.yaml", "names: [a, [b]]\ntrain: images\n", "has no names"),
         ("data.yaml", "names: [a, b\n", "not readable as YAML"),
         ("data.yaml", "names: !!python/object:os.system [a]\n", "has no names|not readable|leads"),
@@ -93,6 +112,29 @@ def test_what_is_wrong_is_said(name: str, text: str, sentence: str, tmp_path: Pa
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=sentence):
         read_listing(tmp_path, format="yolo")
+
+
+def test_a_description_without_end_is_not_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yolo(tmp_path)
+    length = len((tmp_path / "data.yaml").read_text())
+    monkeypatch.setattr(yolo_format, "LONGEST", length)
+    assert len(read_listing(tmp_path)) == 3
+    monkeypatch.setattr(yolo_format, "LONGEST", length - 1)
+    with pytest.raises(DataError, match="too long for a description"):
+        read_listing(tmp_path)
+
+
+@pytest.mark.parametrize("corner", ["1e9", "-1e9", "inf", "nan"])
+def test_numbers_beyond_any_image_are_no_box(corner: str, tmp_path: Path) -> None:
+    yolo(tmp_path)
+    line = "1 0.5 0.5 {} 0.5\n"
+    (tmp_path / "labels" / "val" / "3.txt").write_text(line.format(corner))
+    with pytest.raises(DataError, match=r"line 1: a box should be 4 numbers and is not"):
+        read_listing(tmp_path, boxes=True)
+    (tmp_path / "labels" / "val" / "3.txt").write_text(line.format("999999999"))
+    assert read_listing(tmp_path, boxes=True).boxes is not None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tacit.methods.parts.priors import ExpectedPositives, estimate_priors
+from tacit.methods.parts.priors import ExpectedPositives, estimate_priors, measure_separation
 from tacit.types import Annotations
 
 
@@ -49,6 +49,30 @@ def test_the_estimate_is_that_of_trying_every_threshold(digits: int) -> None:
         assert found[column].item() == pytest.approx(
             by_trying_every_threshold(column_scores, known)
         )
+
+
+def test_the_bound_on_few_known_positives_moves_the_best_threshold() -> None:
+    """With few known, and with many of few images, each part of the bound decides at times."""
+    generator = torch.Generator().manual_seed(4)
+    for images, known in ((400, 4), (40, 30), (25, 3)):
+        positive = torch.rand(images, 12, generator=generator).argsort(0) < known
+        noise = torch.rand(images, 12, generator=generator)
+        scores = (noise + positive * torch.linspace(0.2, 2, 12)).double()
+        found = estimate_priors(scores, positive)
+        for column in range(12):
+            expected = by_trying_every_threshold(
+                scores[:, column].tolist(), positive[:, column].tolist()
+            )
+            assert found[column].item() == pytest.approx(expected)
+
+
+def test_where_chance_alone_could_be_perfect_nothing_is_told_apart() -> None:
+    # Three images of four are positives: perfect scores put them apart by a quarter.
+    assert measure_separation(apart=0.25, chance=0.25, prior=0.75) == 0
+    assert measure_separation(apart=0.25, chance=0.5, prior=0.75) == 0
+    assert measure_separation(apart=0.25, chance=0.125, prior=0.75) == 1
+    assert measure_separation(apart=0.1875, chance=0.125, prior=0.75) == 0.5
+    assert measure_separation(apart=0.0625, chance=0.125, prior=0.75) == 0
 
 
 def test_a_known_share_is_found_again() -> None:
