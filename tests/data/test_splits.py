@@ -124,3 +124,26 @@ def test_a_group_that_comes_no_nearer_stays_in_training() -> None:
 def test_data_that_nobody_knows_is_refused_by_its_name(name: str, sentence: str) -> None:
     with pytest.raises(TacitError, match=sentence):
         load_splits(DataConfig(name=name))
+
+
+SCENES = {"name": "scenes", "options": {"images": 40, "test_images": 8}}
+
+
+@pytest.mark.parametrize("kind", [None, "clean", "observed"])
+def test_validation_labels_are_the_truth_or_what_was_observed(kind: Any) -> None:
+    found = load_splits(DataConfig(**SCENES, validation_labels=kind))
+    train, held = found.train, found.validation
+    assert (len(train), len(held), len(found.test)) == (32, 8, 8)
+    truth = held.require_truth("to compare")
+    assert truth.count(0) == 0
+    if kind == "observed":
+        # One known positive of each image, drawn before the split, as for training.
+        assert held.labels.per_image(1).tolist() == [1] * 8 and not held.labels.count(-1)
+        cells = held.labels.dense() == 1
+        assert (truth.dense()[cells] == 1).all()
+    else:
+        assert held.labels.equals(truth)
+    assert train.labels.per_image(1).tolist() == [1] * 32
+    for labels, expected in (("full", train.require_truth("to compare")), ("observed", None)):
+        again = load_splits(DataConfig(**SCENES, validation_labels=kind), labels=labels)
+        assert again.train.labels.equals(train.labels if expected is None else expected)

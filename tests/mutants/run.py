@@ -40,8 +40,9 @@ TESTS = ["methods", "evaluation", "runs", "data", "test_losses.py", "test_labels
 # Whole trainings, and tests that start processes: no line of these is traced.
 LEFT_OUT = {"test_two_ranks.py", "test_gap_rejection_end_to_end.py", "test_no_waiting.py"}
 LEFT_OUT |= {"test_manifest_bench.py"}
-# What lives and speaks of processes is tried by the tests of two of them.
+# What lives is tried by these as well: what speaks of processes, and the defaults of methods.
 RANKS, OF_RANKS = "tests/methods/test_two_ranks.py", ("world_size", "rank", "gather", "distributed")
+DEFAULTS = "tests/test_docs.py::test_hyperparameters_are_documented_with_their_defaults"
 BUILD = ROOT / "build" / "mutants"
 HEAVY = ["hypothesis.strategies", "pyarrow.parquet", "pydantic", "pytest", "sklearn.metrics"]
 HEAVY += ["timm", "torch", "torchvision"]
@@ -319,16 +320,15 @@ def choose_tests(mutant: Mutant, seconds: dict[str, float], reached: Reached) ->
 
 def try_mutant(mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> str:
     """Return killed, or lived; a test that never ends has noticed, too."""
-    ranked = any(word in mutant.before for word in OF_RANKS)
-    if not tests and not ranked:
-        return "lived"  # nothing reaches it
     limit = 30 + 5 * sum(seconds[test] for test in tests)
     status = run_in_fork(lambda: run_changed(mutant, tests), limit) if tests else 0
     if status == 4:  # a test by that name is gone, which alone is no failure
         files = sorted({test.split("::")[0] for test in tests})
         status = run_in_fork(lambda: run_changed(mutant, files), limit + 60)
-    if status == 0 and ranked:
+    if status == 0 and any(word in mutant.before for word in OF_RANKS):
         status = run_in_fork(lambda: run_changed(mutant, [RANKS]), 600)
+    if status == 0 and mutant.at_import and mutant.file.startswith("methods/"):
+        status = run_in_fork(lambda: run_changed(mutant, [DEFAULTS]), 300)
     if status in (BROKEN, 5):
         raise SystemExit(f"{mutant.key} could not be tried; see {BUILD / 'last.txt'}.")
     return "lived" if status == 0 else "killed"

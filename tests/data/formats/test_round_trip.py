@@ -304,6 +304,22 @@ def test_images_are_linked_or_copied(transfer: str, tmp_path: Path) -> None:
     assert read_listing(tmp_path / "new", join="name").source().open(1).size == (8, 6)
 
 
+@pytest.mark.parametrize("unused", [False, True])
+def test_classes_are_listed_beside_folders_where_one_is_never_shown(
+    unused: bool, tmp_path: Path
+) -> None:
+    for name in ("1.jpg", "2.jpg"):
+        touch_image(tmp_path / "old" / name)
+    cells = np.array([[1, 0, 0], [1, 1, 0]], dtype=np.int8)[:, : 3 if unused else 2]
+    classes = ("a", "b", "c")[: cells.shape[1]]
+    labels = SparseLabels.of(cells)
+    listing = Listing("it", tmp_path / "old", ["1.jpg", "2.jpg"], classes, labels)
+    notes = write_listing(listing, tmp_path / "new", "folders", transfer="copy")
+    assert (tmp_path / "new" / "classes.txt").exists() == unused
+    assert any("classes.txt" in note for note in notes) == unused
+    assert read_listing(tmp_path / "new", join="name", format="folders").classes == classes
+
+
 def test_a_missing_image_leaves_no_folder_behind(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no image at"):
         write_listing(boxed(tmp_path), tmp_path / "new", "imagefolder")

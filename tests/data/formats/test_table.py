@@ -115,6 +115,22 @@ def test_columns_of_ones_beside_labels_are_classes_only_if_they_are_the_same_cla
     assert both.labels.dense().tolist() == [[1, -1], [0, 1]]
 
 
+def test_a_class_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the class 'a' is listed twice"):
+        csv(tmp_path, "file,labels\n1.jpg,a;b\n", classes=["a", "b", "a"])
+
+
+def test_lines_within_quotes_are_read_wherever_a_block_ends(tmp_path: Path) -> None:
+    """Arrow reads a megabyte at a time, and may not look for the end of a row in a cell."""
+    rows = 1200
+    note = "\n".join(["one line"] * 200)
+    lines = [f'{row}.jpg,"{note}",{"ab"[row % 2]}' for row in range(rows)]
+    listing = csv(tmp_path, "\n".join(["file,note,labels", *lines]) + "\n")
+    assert (tmp_path / "labels.csv").stat().st_size > 2 << 20
+    assert listing.images == [f"{row}.jpg" for row in range(rows)]
+    assert shown(listing) == [["a"], ["b"]] * (rows // 2)
+
+
 def test_brackets_are_part_of_a_name_where_a_separator_was_told(tmp_path: Path) -> None:
     listing = csv(tmp_path, "file,labels\n1.jpg,[b];[a]\n2.jpg,[b]\n", separator=";")
     assert shown(listing) == [["[a]", "[b]"], ["[b]"]]
