@@ -115,3 +115,10 @@ def test_memory_grows_with_what_is_known() -> None:
     tracemalloc.stop()
     assert batch.shape == (64, 500)
     assert peak < 100_000 * 500 / 4  # the array alone takes a byte for each cell
+
+
+def test_labels_are_compared_by_what_they_are_and_not_cell_by_cell() -> None:
+    """As keys and in `in`, two of them are one only if they are the same object."""
+    one, other = (SparseLabels.of(np.eye(2, dtype=np.int8)) for _ in range(2))
+    assert one == one and one != other and one.equals(other)
+    assert len({one, other}) == 2

@@ -78,3 +78,12 @@ def test_one_file_has_no_split_and_its_name_no_folder(tmp_path: Path) -> None:
     assert listing.root / listing.images[0] == tmp_path / "train" / "1.jpg"
     assert not listing.splits and listing.name == path.stem
     assert read_listing(path, name="mine").name == "mine"
+
+
+def test_images_elsewhere_are_read_where_the_user_names_them(tmp_path: Path) -> None:
+    path = openimages_csv(tmp_path / "labels")
+    (tmp_path / "labels" / "images").rename(tmp_path / "far")
+    listing = read_listing(path, images=tmp_path / "far")
+    assert listing.root / listing.images[0] == tmp_path / "far" / "1.jpg"
+    with pytest.raises(DataError, match="no folder of images"):
+        read_listing(path, images=tmp_path / "nowhere")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark_copies import touch_image
 from data.formats.examples import CLASSES, EXAMPLES, SHOWN
 from tacit.data.formats import (
     CONTENT,
@@ -34,6 +35,39 @@ def test_each_example_is_known_for_what_it_is_and_for_nothing_else(
     seen = {other: find_reader(other).recognise(path) for other in FORMATS}
     named = {other for other, match in seen.items() if match and match.strength >= CONTENT}
     assert named == {name} - ({"table", "folders"})  # which name nothing but shape and kind
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "known"),
+    [
+        ("data.yaml", "names: [a, b]\n", True),
+        ("other.yml", "train: x\nnames:\n  0: a\n", True),
+        ("data.yaml", "title: nothing of images\n", False),
+        ("notes.txt", "names: [a, b]\n", False),
+    ],
+)
+def test_yaml_with_names_is_yolos_and_neither_alone(
+    name: str, text: str, known: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert bool(find_reader("yolo").recognise(tmp_path / name)) == known
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (("cat", "dog"), True),
+        (("cat",), False),
+        (("images", "cat"), False),
+        (("cat", "Labels"), False),
+    ],
+)
+def test_folders_are_classes_if_there_are_two_and_none_is_for_something_else(
+    names: tuple[str, ...], known: bool, tmp_path: Path
+) -> None:
+    for name in names:
+        touch_image(tmp_path / name / "1.jpg")
+    assert bool(find_reader("folders").recognise(tmp_path)) == known
 
 
 @pytest.mark.parametrize("example", sorted(set(EXAMPLES) - {"folders"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
@@ -200,6 +201,10 @@ def boxed(root: Path) -> Listing:
 def test_coco_keeps_the_boxes_of_what_is_known_and_invents_none(tmp_path: Path) -> None:
     notes = write_listing(boxed(tmp_path), tmp_path / "it.json", "coco_json")
     assert any("1 labels have no box" in note for note in notes)
+    written = json.loads((tmp_path / "it.json").read_text())["annotations"]
+    assert {entry["iscrowd"] for entry in written} == {0}
+    assert [entry["id"] for entry in written] == list(range(1, len(written) + 1))
+    assert {entry["image_id"] for entry in written} == {1, 2}
     read = read_listing(tmp_path / "it.json")
     assert_same(read, boxed(tmp_path))
     assert read.boxes is not None

@@ -256,6 +256,7 @@ def test_the_order_of_classes_is_given_or_lies_beside_or_is_the_alphabet(tmp_pat
         ("name,labels\n1.jpg,a\n", "no column of file names"),
         ("file,size\n1.jpg,3\n", "has no labels"),
         ("file,labels\n1.jpg,a\n,b\n", "1 rows have nothing in the column 'file', first row 2"),
+        ("file,labels\n1\0.jpg,a\n", r"names \(image\) with characters that no text has"),
         ("file,a,a\n1.jpg,1,0\n", "1 column names that occur twice, first 'a'"),
         ("file\n1.jpg\n", "has 1 column"),
         ('file,labels\n1.jpg,"[""a"""\n', "holds JSON lists, but not in row 1"),
@@ -265,6 +266,18 @@ def test_what_is_wrong_is_said(text: str, sentence: str, tmp_path: Path) -> None
     with pytest.raises(DataError, match=sentence) as error:
         csv(tmp_path, text)
     assert "labels" in str(error.value)
+
+
+def test_a_name_without_end_is_no_column(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"labels\.csv cannot be read: field larger than"):
+        csv(tmp_path, f"file,{'a' * 200_000},labels\n1.jpg,1,a\n")
+
+
+def test_what_is_no_table_or_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("file,labels\n1.jpg,a\n")
+    for path in (tmp_path / "labels.txt", tmp_path / "none.csv"):
+        with pytest.raises(DataError, match=rf"{path.name} is no table; tables are \.csv, "):
+            read(path)
 
 
 def test_a_misspelt_column_gets_a_proposal(tmp_path: Path) -> None:

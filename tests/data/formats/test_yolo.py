@@ -84,6 +84,13 @@ def test_parts_may_hold_the_folders_of_images_and_labels(tmp_path: Path) -> None
     assert listing.labels.dense().tolist() == [[0, 1, 1], [0, 0, 1], [1, 0, 0]]
 
 
+def test_of_several_folders_called_images_the_last_has_labels_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / "set"
+    yolo(folder)
+    listing = read_listing(folder)
+    assert listing.labels.dense().tolist() == [[0, 1, 1], [0, 0, 1], [1, 0, 0]]
+
+
 def test_labels_beside_images_are_found_as_well(tmp_path: Path) -> None:
     touch_image(tmp_path / "all" / "1.jpg")
     (tmp_path / "all" / "1.txt").write_text("1 0.5 0.5 1 1\n")

@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tacit.methods.parts.priors import ExpectedPositives, estimate_priors, measure_separation
+from tacit.methods.parts.priors import (
+    ExpectedPositives,
+    estimate_priors,
+    interpolate_prior,
+    measure_separation,
+)
 from tacit.types import Annotations
 
 
@@ -73,6 +78,22 @@ def test_where_chance_alone_could_be_perfect_nothing_is_told_apart() -> None:
     assert measure_separation(apart=0.25, chance=0.125, prior=0.75) == 1
     assert measure_separation(apart=0.1875, chance=0.125, prior=0.75) == 0.5
     assert measure_separation(apart=0.0625, chance=0.125, prior=0.75) == 0
+
+
+@pytest.mark.parametrize("apart", [0.15, 0.2, 0.3, 0.35])
+def test_a_prior_agrees_with_the_separation_that_it_makes(apart: float) -> None:
+    least, most, chance = 0.1, 0.6, 0.1
+    prior = interpolate_prior(least, most, apart, chance)
+    told = measure_separation(apart, chance, prior)
+    assert prior == pytest.approx(least + told * (most - least)) and least < prior < most
+    assert interpolate_prior(least, most, 0.9, chance) == most
+    assert interpolate_prior(least, most, chance, chance) == least
+
+
+def test_one_image_is_enough_to_begin_with() -> None:
+    expected = ExpectedPositives(None)
+    expected.begin(Annotations(torch.tensor([[1, 0, 1]], dtype=torch.int8), tuple("abc")))
+    assert expected.value.item() == 2 and expected.priors.tolist() == [1, 0, 1]
 
 
 def test_a_known_share_is_found_again() -> None:
