@@ -21,7 +21,11 @@ DEEPEST = 200
 # Beyond it a number is no place in an image, and would overflow where boxes are kept.
 LARGEST = 1e9
 _NULL_ROW = re.compile(rb"^\s*null", re.MULTILINE)
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*("|$)', re.DOTALL)
+_QUOTE, _NEWLINE = 2, 3
+# What each byte does to the depth of nesting: brackets open and close, quotes and lines hide them.
+_KINDS = np.zeros(256, dtype=np.int8)
+_KINDS[list(b"[{")], _KINDS[list(b"]}")] = 1, -1
+_KINDS[list(b'"')], _KINDS[list(b"\n")] = _QUOTE, _NEWLINE
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:]', re.DOTALL)
 
 
@@ -84,22 +88,35 @@ def check_json_lines(path: Path) -> None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             if _NULL_ROW.search(content):
                 raise DataError(f"{path} has a row that is null; take it out.")
-            depth = deepest = 0
-            for first in range(0, len(content), BLOCK):
-                depth, deepest = _depths(content[first : first + BLOCK], depth, deepest)
-            # Brackets in names count up to here; without them, at the price of a second look.
-            if deepest > DEEPEST and _depths(_STRING.sub(b"", content), 0, 0)[1] > DEEPEST:
+            if _measure_depth(content) > DEEPEST:
                 raise DataError(f"{path} is nested too deeply for a table.")
 
 
-def _depths(block: bytes, depth: int, deepest: int) -> tuple[int, int]:
-    signs = np.frombuffer(block, dtype=np.uint8) | 32  # "[" and "{" differ in this bit alone
-    steps = (signs == ord("{")).astype(np.int8) - (signs == ord("}"))
-    steps = steps[steps != 0]
-    if not len(steps):
-        return depth, deepest
-    depths = depth + np.cumsum(steps, dtype=np.int64)
-    return int(depths[-1]), max(deepest, int(depths.max()))
+def _measure_depth(content: mmap.mmap) -> int:
+    """Return how deep brackets outside of strings are nested, in lines that may not be JSON.
+
+    No string reaches beyond its line, and whatever closes more than was open closes nothing.
+    """
+    depth = lowest = deepest = quotes = first = 0
+    while first < len(content):
+        last = first + BLOCK
+        while content[last - 1 : last] == b"\\":  # what it escapes comes along
+            last += 1
+        block = content[first:last].replace(b"\\\\", b"").replace(b'\\"', b"")
+        kinds = _KINDS[np.frombuffer(block, dtype=np.uint8)]
+        kinds = kinds[kinds != 0]
+        first = last
+        if not len(kinds):
+            continue
+        seen = quotes + np.cumsum(kinds == _QUOTE)
+        inside = (seen - np.maximum.accumulate(np.where(kinds == _NEWLINE, seen, 0))) % 2
+        quotes = int(inside[-1])
+        steps = kinds[(inside == 0) & (np.abs(kinds) == 1)]
+        depths = depth + np.cumsum(np.append(0, steps), dtype=np.int64)
+        lows = np.minimum(lowest, np.minimum.accumulate(depths))
+        deepest = max(deepest, int((depths - lows).max()))
+        depth, lowest = int(depths[-1]), int(lows[-1])
+    return deepest
 
 
 def entries(document: Any, key: str, where: str) -> list[dict[str, Any]]:
