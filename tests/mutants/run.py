@@ -1,6 +1,6 @@
 """Change the core in small ways, one at a time, and see whether a test notices.
 
-    python tests/mutants/run.py [--sample N] [--seed S] [--only FILE] [--lived] [--write]
+    python tests/mutants/run.py [--sample N] [--seed S] [--only FILE] [--lived] [--report] [--write]
 
 A process that has imported torch forks for every mutant, imports the changed file in place of the
 real one and runs the tests that reach the changed line, quickest first, until one fails. Results
@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--only", default="", help="files whose path contains this")
     parser.add_argument("--lived", action="store_true", help="try again what lived")
+    parser.add_argument("--report", action="store_true", help="try none, tell what is known")
     parser.add_argument("--write", action="store_true", help="write docs/results/mutants.md")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -74,8 +75,11 @@ def main() -> None:
     if chosen.lived:
         done = {key: result for key, result in done.items() if result != "lived"}
     waiting = [mutant for mutant in mutants if mutant.key not in done and mutant.key not in reasons]
-    import_what_is_heavy()
-    seconds, reached = map_tests()
+    if chosen.report:
+        waiting = []
+    else:
+        import_what_is_heavy()
+    seconds, reached = map_tests() if waiting else ({}, {})
     for number, mutant in enumerate(waiting, 1):
         tests = choose_tests(mutant, seconds, reached)
         result = try_mutant(mutant, tests, seconds)
@@ -85,8 +89,11 @@ def main() -> None:
             file.write(json.dumps(line) + "\n")
         if result == "lived":
             print(f"{number}/{len(waiting)} lived, {len(tests)} tests: {mutant.key}", flush=True)
-    counted = {mutant.key: done.get(mutant.key, "equivalent") for mutant in mutants}
-    counted |= {key: "equivalent" for key in counted if key in reasons}
+    counted = {
+        mutant.key: "equivalent" if mutant.key in reasons else done[mutant.key]
+        for mutant in mutants
+        if mutant.key in reasons or mutant.key in done
+    }
     page = write_page(counted, reasons, total, chosen.sample, chosen.seed)
     print(page.split("\n## ")[0])
     if chosen.write:

@@ -87,3 +87,12 @@ def test_images_elsewhere_are_read_where_the_user_names_them(tmp_path: Path) -> 
     assert listing.root / listing.images[0] == tmp_path / "far" / "1.jpg"
     with pytest.raises(DataError, match="no folder of images"):
         read_listing(path, images=tmp_path / "nowhere")
+
+
+def test_lines_within_quotes_are_read_wherever_a_block_ends(tmp_path: Path) -> None:
+    """Arrow reads a megabyte at a time, and may not look for the end of a row in a cell."""
+    note = "\n".join(["one line"] * 200)
+    lines = [f'{row},"{note}",/m/{"ab"[row % 2]},1\n' for row in range(1200)]
+    (tmp_path / "labels.csv").write_text(HEADER + "".join(lines))
+    listing = read_listing(tmp_path / "labels.csv")
+    assert len(listing) == 1200 and listing.labels.per_class(1).tolist() == [600, 600]

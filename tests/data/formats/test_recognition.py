@@ -132,3 +132,10 @@ def test_the_documentation_has_every_format_and_says_what_can_be_written() -> No
     text = DOCUMENTATION.read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", text, re.MULTILINE))
     assert rows == {name: "yes" if is_writable(name) else "no" for name in FORMATS}
+
+
+def test_images_of_a_prepared_set_are_where_the_user_says(tmp_path: Path) -> None:
+    path = EXAMPLES["prepared"][1](tmp_path / "one")
+    assert read_listing(path).root == tmp_path / "one" / "images"
+    (tmp_path / "one" / "images").rename(tmp_path / "far")
+    assert read_listing(path, images=tmp_path / "far").root == tmp_path / "far"

@@ -292,6 +292,11 @@ def test_classes_of_other_labels_are_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="classes of other labels"):
         write_listing(negatives(), tmp_path / "it.csv")
     assert [file.name for file in tmp_path.iterdir()] == ["classes.txt"]
+    turned = negatives()
+    turned = Listing("it", Path(), turned.images, ("c", "b", "a"), turned.labels)  # needs a list
+    with pytest.raises(UsageError, match="classes of other labels; choose another folder"):
+        write_listing(turned, tmp_path / "it.csv")
+    assert (tmp_path / "classes.txt").read_text() == "z\ny\n"
 
 
 @pytest.mark.parametrize("transfer", ["link", "copy"])
@@ -322,6 +327,7 @@ def test_classes_are_listed_beside_folders_where_one_is_never_shown(
     notes = write_listing(listing, tmp_path / "new", "folders", transfer="copy")
     assert (tmp_path / "new" / "classes.txt").exists() == unused
     assert any("classes.txt" in note for note in notes) == unused
+    assert any('read with join = "name"' in note for note in notes)  # the second image is in two
     assert read_listing(tmp_path / "new", join="name", format="folders").classes == classes
 
 
