@@ -31,8 +31,9 @@ def write_page(
         f"| {len(results):,} | {counts['killed']:,} | {len(equivalent):,} | {counts['lived']:,} "
         f"| {counts['killed'] / max(tried, 1):.1%} | {low:.1%} to {high:.1%} |",
         "",
-        "The score is the share of killed ones among those that are not equivalent; the interval "
-        "is Wilson's, of a sample of all mutants.",
+        "The score is the share of killed ones among those that are not equivalent, and the "
+        "interval is Wilson's. Once tests were mended for what lived in a sample, its score says "
+        "too much of all the others; another `--seed` tells how they fare.",
         "",
         "## By file",
         "",
