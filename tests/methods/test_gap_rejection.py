@@ -31,7 +31,8 @@ PRESETS = [None, "paper", "released", "robust"]
 
 def ready(labels: Table | Tensor, preset: str | None = None, **options: Any) -> Ignore:
     """Build the method in double precision, with classes but before its first batch."""
-    method = build_method("ignore", preset=preset, **options)
+    at_once = {"warmup_epochs": 3, "least_lift": 0.0}
+    method = build_method("ignore", preset=preset, **{**at_once, **options})
     assert isinstance(method, Ignore)
     method.setup(annotations_of(labels))
     return method.double()

@@ -22,7 +22,7 @@ DEFAULTS = {
     "cap": False,
     "strong_view": True,
     "reject_weight": 1.0,
-    "spbc_weight": 0.1,
+    "spbc_weight": 1.0,
     "consistency_weight": 0.5,
     "consistency_gradient": "both",
     "cam_threshold": 0.4,
@@ -34,14 +34,17 @@ DEFAULTS = {
     "average_decay": 0.999,
     "average_scope": "unknown",
     "bias_correction": True,
-    "warmup_epochs": 3,
+    "warmup_epochs": None,
+    "warmup_share": 0.25,
+    "least_lift": 2.0,
     "warmup_loss": "full",
     "epsilon": 1e-5,
 }
-UNCORRECTED = {"bias_correction": False, "gap_mode": "update"}
+AT_ONCE = {"warmup_epochs": 3, "warmup_share": 0.0, "least_lift": 0.0}
+UNCORRECTED = {**AT_ONCE, "bias_correction": False, "gap_mode": "update"}
 DEPARTURES = {
     "robust": {},
-    "paper": {**UNCORRECTED, "warmup_loss": "an_only", "epsilon": 0.0},
+    "paper": {**UNCORRECTED, "spbc_weight": 0.1, "warmup_loss": "an_only", "epsilon": 0.0},
     "released": {
         **UNCORRECTED,
         "cam_normalisation": "batch_div_max",
@@ -50,7 +53,7 @@ DEPARTURES = {
         "spbc_weight": 0.5,
     },
     # The same authors' earlier method.
-    "calr": {"cam_threshold": 0.5, "spbc_weight": 0.5},
+    "calr": {**AT_ONCE, "cam_threshold": 0.5, "spbc_weight": 0.5},
     "calr_released": {
         **UNCORRECTED,
         "cam_normalisation": "batch_minmax",
@@ -81,7 +84,7 @@ def seen_in_two_steps(**options: Any) -> dict[str, Any]:
     model = build_model(classes=("a", "b", "c", "d"), size=24, trunk="tiny").double()
     images: list[Tensor] = []
     model.trunk.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0]))
-    method = Ignore(**{"warmup_epochs": 0, **options})
+    method = Ignore(**{"warmup_epochs": 0, "least_lift": 0.0, **options})
     method.setup(annotations_of(LABELS))
     method.double()
     for _ in range(2):
@@ -151,6 +154,8 @@ SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"average_scope": "all"}, {"mu"}, SUSPICION),
     ({"bias_correction": False}, {"tau", "mu"}, SUSPICION),
     ({"warmup_epochs": 2}, SUSPICION, set()),
+    ({"warmup_epochs": None, "warmup_share": 0.1}, SUSPICION, set()),
+    ({"least_lift": 0.1}, SUSPICION, set()),
     ({"warmup_loss": "an_only"}, set(), set()),
     ({"epsilon": 1e-3}, {"ignore", "spbc", "ignore gradient", "spbc gradient"}, set()),
 ]
@@ -220,6 +225,31 @@ def test_the_warm_up_may_be_assume_negative_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("epochs", "first"), [(1, 1), (2, 1), (4, 2), (6, 3), (15, 5), (24, 7), (100, 26)]
+)
+def test_the_warm_up_is_a_quarter_of_a_phase(epochs: int, first: int) -> None:
+    method = Ignore(least_lift=0.0)
+    allowed = [bool(method._may_reject(Clock(epoch, epochs))) for epoch in range(1, epochs + 1)]
+    assert allowed.index(True) + 1 == first and all(allowed[first - 1 :])
+
+
+def test_rejection_waits_until_known_positives_stand_out_and_rests_when_they_do_not() -> None:
+    method = Ignore(warmup_epochs=0, least_lift=2.0)
+    late = Clock(9, 10)
+    marked = torch.tensor([[1, 1, 0, 1, 0, 0]], dtype=torch.bool)
+    positive = torch.tensor([[1, 1, 0, 0, 0, 0]], dtype=torch.bool)
+    assert not method._may_reject(late)  # nothing was seen
+    method.lift.count(marked, positive, ~positive)
+    assert not method._may_reject(late)  # only whole epochs count
+    method.end_epoch(late, lambda: torch.zeros(0))
+    assert method.lift.value == 4.0  # all positives, against one of four
+    assert method._may_reject(late)
+    method.lift.count(~marked, positive, ~positive)
+    method.end_epoch(late, lambda: torch.zeros(0))
+    assert method.lift.value == 0.0 and not method._may_reject(late)
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "consistency_gradient",
@@ -243,7 +273,7 @@ def test_a_cap_keeps_the_largest_gaps_only(missing: float) -> None:
     options: dict[str, Any] = {"strong_view": False, "average_threshold": False}
     found = []
     for cap in (False, True):
-        method = Ignore(warmup_epochs=0, cap=cap, **options)
+        method = Ignore(warmup_epochs=0, least_lift=0.0, cap=cap, **options)
         method.setup(annotations_of(LABELS))
         method.double()
         if cap:

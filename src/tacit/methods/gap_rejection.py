@@ -15,7 +15,7 @@ from tacit.losses import assumed_negative, full_precision, positive_loss
 from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
-from tacit.methods.parts.statistics import ExponentialAverage, mark_largest_of, masked_mean
+from tacit.methods.parts.statistics import ExponentialAverage, Lift, mark_largest_of, masked_mean
 from tacit.modes import evaluating, using_batch_statistics
 from tacit.ranges import Epochs, Epsilon, Share, Weight
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
@@ -41,6 +41,8 @@ PUBLISHED: Mapping[str, Any] = {
     "average_scope": "all",
     "bias_correction": False,
     "warmup_epochs": 3,
+    "warmup_share": 0.0,
+    "least_lift": 0.0,
     "warmup_loss": "full",
     "epsilon": 1e-5,
 }
@@ -83,7 +85,10 @@ class Ignore(Method):
         average_decay: Decay of the classes' running average logits.
         average_scope: Average the logits of unknown cells, or of all.
         bias_correction: Divide the start at zero out of both running averages.
-        warmup_epochs: Epochs at the start without rejection.
+        warmup_epochs: Epochs at the start of a phase without rejection; None for ``warmup_share``.
+        warmup_share: The same as a share of the phase's epochs.
+        least_lift: After the warm-up, rejection waits for an epoch in which known positives
+            exceeded the thresholds this many times as often as unknown cells did; 0 does not wait.
         warmup_loss: Train with all terms during the warm-up, or with the rejecting loss alone.
         epsilon: Added to probabilities inside logarithms.
     """
@@ -119,7 +124,7 @@ class Ignore(Method):
     cap: bool = False
     strong_view: bool = True
     reject_weight: Weight = 1.0
-    spbc_weight: Weight = 0.1
+    spbc_weight: Weight = 1.0
     consistency_weight: Weight = 0.5
     consistency_gradient: Literal["both", "strong"] = "both"
     cam_threshold: Annotated[float, Field(ge=-1, le=2)] = 0.4
@@ -131,7 +136,9 @@ class Ignore(Method):
     average_decay: Share = 0.999
     average_scope: Literal["unknown", "all"] = "unknown"
     bias_correction: bool = True
-    warmup_epochs: Epochs = 3
+    warmup_epochs: Epochs | None = None
+    warmup_share: Share = 0.25
+    least_lift: Weight = 2.0
     warmup_loss: Literal["full", "an_only"] = "full"
     epsilon: Epsilon = 1e-5
 
@@ -140,6 +147,7 @@ class Ignore(Method):
         self.views = ("weak", "strong") if self.strong_view else ("weak",)
         self.most_positives: int | None = None
         self.gap_average = ExponentialAverage(self.gap_decay, bias_correction=self.bias_correction)
+        self.lift = Lift()
 
     def setup(self, annotations: Annotations) -> None:
         self.most_positives = annotations.most_positives
@@ -154,19 +162,25 @@ class Ignore(Method):
         logits, cam = model.localise(batch["weak"])
         logits = full_precision(logits)
         strong = full_precision(model(batch["strong"])) if "strong" in self.views else logits
-        warming_up = clock.epoch <= self.warmup_epochs
+        warming_up = self._is_warming_up(clock)
         suspects = torch.zeros_like(batch.unknown)
         evidence = {"logit": logits.detach()}
         readings: dict[str, Tensor] = {}
         if self.reject:
             suspects, gap, readings = self._find_suspects(model, batch, logits.detach(), cam)
             evidence["gap"] = gap
-            if warming_up:
-                suspects = torch.zeros_like(suspects)
+            suspects = suspects & self._may_reject(clock)
         terms = self._terms(batch, logits, strong, ~suspects)
         if warming_up and self.warmup_loss == "an_only":
             terms = {"ignore": terms["ignore"]}
         return Step(terms, suspects, evidence, readings)
+
+    def _is_warming_up(self, clock: Clock) -> bool:
+        share = round(self.warmup_share * clock.epochs)
+        return clock.epoch <= (share if self.warmup_epochs is None else self.warmup_epochs)
+
+    def _may_reject(self, clock: Clock) -> Tensor:
+        return (self.lift.value >= self.least_lift) & (not self._is_warming_up(clock))
 
     def _terms(
         self, batch: Batch, logits: Tensor, strong: Tensor, kept: Tensor
@@ -198,9 +212,12 @@ class Ignore(Method):
         averaged = batch.unknown if self.average_scope == "unknown" else every
         self.logit_average.update(logits, averaged, dim=0)
 
-        suspects = self._exceeding(batch, logits, gap, located)
+        exceeding = self._exceeding(logits, gap) & located
+        self.lift.count(exceeding, batch.positive & located, batch.unknown & located)
+        suspects = self._cap(batch, gap, exceeding & batch.unknown)
         tau, mu = self.gap_average.current(), self.logit_average.current()
         readings = {"tau": tau, "mu": mu.mean(), "visible": salient.mask.float().mean()}
+        readings["lift"] = self.lift.value
         if self.cap:
             readings["expected_positives"] = self.expected.value
         return suspects, gap, readings
@@ -213,8 +230,8 @@ class Ignore(Method):
             return Judgement(logits.sigmoid(), nothing, {"logit": logits}, {"map": cam})
         salient = self._hide(model, batch, cam)
         gap = (logits - self._read_masked(model, salient.images)).abs()
-        suspects = self._exceeding(batch, logits, gap, salient.located[:, None])
-        suspects = suspects & (clock.epoch > self.warmup_epochs)
+        exceeding = self._exceeding(logits, gap) & salient.located[:, None] & batch.unknown
+        suspects = self._cap(batch, gap, exceeding) & self._may_reject(clock)
         tau, mu = (
             average.current().to(gap).expand_as(gap)
             for average in (self.gap_average, self.logit_average)
@@ -242,21 +259,26 @@ class Ignore(Method):
             fill=model.normalise(weak.new_zeros(1, 3, 1, 1)) if self.mask_fill == "black" else None,
         )
 
-    def _exceeding(self, batch: Batch, logits: Tensor, gap: Tensor, located: Tensor) -> Tensor:
-        """Mark the unknown cells that exceed the thresholds as they stand."""
-        suspects = batch.unknown & located
+    def _exceeding(self, logits: Tensor, gap: Tensor) -> Tensor:
+        """Mark the cells that exceed the thresholds as they stand."""
+        exceeding = torch.ones_like(gap, dtype=torch.bool)
         if self.gap_threshold:
-            suspects = suspects & (gap > self.gap_average.current())
+            exceeding = exceeding & (gap > self.gap_average.current())
         if self.average_threshold:
-            suspects = suspects & (logits > self.logit_average.current())
-        if self.cap:
-            missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
-                batch.positive.sum()
-            )
-            suspects = suspects & mark_largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
-        return suspects
+            exceeding = exceeding & (logits > self.logit_average.current())
+        return exceeding
+
+    def _cap(self, batch: Batch, gap: Tensor, suspects: Tensor) -> Tensor:
+        """Keep those with the largest gaps, no more than positives are probably missing."""
+        if not self.cap:
+            return suspects
+        missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
+            batch.positive.sum()
+        )
+        return suspects & mark_largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
+        self.lift.end_epoch()
         if self.cap:
             self.expected.follow(predict())
 
