@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -64,10 +63,13 @@ def test_the_look_at_imports_sees_them(spawn: Spawn) -> None:
 def test_help_takes_less_than_a_second() -> None:
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "tacit", "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 1.0
+        after = os.times()
+        # What it computed; on a busy machine it also waits, which says nothing of it.
+        spent = after.children_user + after.children_system
+        times.append(spent - before.children_user - before.children_system)
+    assert 0 < min(times) < 1.0
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
