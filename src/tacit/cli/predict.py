@@ -38,6 +38,7 @@ def predict(
     workers: int = 2,
     engine: Literal["torch", "ray"] = "torch",
     actors: int = 1,
+    wait: float = 120,
     strict: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -84,6 +85,8 @@ def predict(
         torch, alone or under torchrun, or ray.
     actors
         Models that predict at the same time under Ray.
+    wait
+        Seconds to wait for another process that shows no sign of life.
     strict
         End with status 1 if any image has no prediction.
     json
@@ -107,7 +110,7 @@ def predict(
         shard_rows=shard_rows,
         threads=threads,
     )
-    work = Work(engine, device, workers, actors)
+    work = Work(engine, device, workers, actors, wait)
     started = time.perf_counter()
     with _shown(started) as watch:
         tally = predict_to(inputs, place, settings, work, images=images, column=column, watch=watch)
