@@ -5,11 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 1500
+"""Signs of a message; files that are no text can make names of any length."""
+
 
 class TacitError(Exception):
     """A problem the user can act on; the command line prints it without a traceback."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(make_printable(message))
 
 
 class UsageError(TacitError):
@@ -26,6 +32,19 @@ class DataError(TacitError):
 
 class TrainingError(TacitError):
     """Training cannot go on, for instance because a loss term is no longer finite."""
+
+
+def make_printable(message: str) -> str:
+    """Escape what a terminal would obey or cannot show, and leave out the middle of what is long.
+
+    Messages quote names and lines from files, which may hold anything.
+    """
+    if len(message) > LONGEST:
+        message = f"{message[: LONGEST - 500]} […] {message[-500:]}"
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode()
+        for sign in message
+    )
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

@@ -50,7 +50,12 @@ def save_checkpoint(folder: Path, identity: Identity, state: dict[str, Any]) -> 
 
     if last.exists():
         write_atomically(folder / PREVIOUS, lambda path: _second_name(last, path))
-    write_atomically(last, lambda path: torch.save(written, path))
+    write_atomically(last, lambda path: _write(written, path))
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:  # given a path, torch does not say why it cannot write
+        torch.save(state, file)
 
 
 def _second_name(file: Path, name: Path) -> None:
