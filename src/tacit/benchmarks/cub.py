@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tacit.benchmarks.rows import full_listing, present
 from tacit.data.listing import Listing
 from tacit.errors import DataError
+from tacit.files import read_text
 
 FOLDER = Path("CUB_200_2011")
 ATTRIBUTES = 312
@@ -35,9 +36,9 @@ def read(root: Path) -> Listing:
 
 def _pairs(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
         return dict(line.split(maxsplit=1) for line in lines if line.strip())
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise DataError(f"{path} does not hold a number and a word on each line.") from error
 
 

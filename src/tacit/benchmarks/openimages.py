@@ -12,6 +12,7 @@ from pyarrow import csv as arrow_csv
 from tacit.benchmarks.rows import full_listing
 from tacit.data.listing import Listing
 from tacit.errors import DataError
+from tacit.files import read_text
 from tacit.labels import SparseLabels
 
 FOLDER = Path("2017_11")
@@ -30,8 +31,10 @@ def read(root: Path) -> Listing:
     for part in PARTS:
         table = _read(folder / part / "annotations-human.csv")
         images = sorted(pc.unique(table["ImageID"]).to_pylist())
-        rows = pc.index_in(table["ImageID"], pa.array(images)).to_numpy()
-        columns = pc.fill_null(pc.index_in(table["LabelName"], pa.array(classes)), -1).to_numpy()
+        rows = pc.index_in(table["ImageID"], pa.array(images, pa.string())).to_numpy()
+        columns = pc.fill_null(
+            pc.index_in(table["LabelName"], pa.array(classes, pa.string())), -1
+        ).to_numpy()
         states = np.where(table["Confidence"].to_numpy() == 1, 1, -1)
         kept = columns >= 0
         try:
@@ -46,7 +49,7 @@ def read(root: Path) -> Listing:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def _read(path: Path) -> pa.Table:

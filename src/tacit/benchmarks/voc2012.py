@@ -8,6 +8,7 @@ from pathlib import Path
 from tacit.benchmarks.rows import full_listing, present
 from tacit.data.listing import Listing
 from tacit.errors import DataError
+from tacit.files import read_text
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -44,12 +45,8 @@ def read(root: Path) -> Listing:
 
 
 def _flags(path: Path) -> list[tuple[str, int]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
     flags = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split()
         if not words:
             continue

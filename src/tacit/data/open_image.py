@@ -45,7 +45,9 @@ def open_picture(path: Path) -> Image.Image:
         raise DataError(f"There is no picture at {path}.") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is no picture that can be read.") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what decoders raise
+    except DataError:
+        raise
+    except Exception as error:  # decoders meet whatever bytes there are with any of them
         raise DataError(f"The picture {path} is damaged: {error}.") from error
 
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from tacit.data.listing import Boxes, Listing
-from tacit.errors import DataError, unknown_name
-from tacit.files import write_atomically, write_text
+from tacit.errors import DataError, UsageError, unknown_name
+from tacit.files import read_json, read_text, write_atomically, write_text
 from tacit.labels import Absence, SparseLabels
 
 FORMAT = 1
@@ -64,6 +64,8 @@ def write_prepared(folder: Path, listing: Listing, record: dict[str, Any]) -> di
 
 def write_observed(folder: Path, name: str, listing: Listing, record: dict[str, Any]) -> Path:
     """Write other observed labels of a prepared data set beside those it came with."""
+    if name != Path(name).name or name.startswith(".") or not name.isprintable():
+        raise UsageError(f"'{name}' is no name for a draw; leave out slashes and a leading dot.")
     target = folder / OBSERVED / f"{name}.parquet"
     if target.exists():
         raise DataError(f"There are observed labels at {target} already; choose another name.")
@@ -89,7 +91,9 @@ def read_prepared(
         observed: Name of other observed labels in its ``observed`` folder.
     """
     record = read_record(folder)
-    classes = tuple((folder / CLASSES).read_text(encoding="utf-8").splitlines())
+    classes = tuple(read_text(folder / CLASSES).splitlines())
+    if len(set(classes)) != len(classes):
+        raise DataError(f"{folder / CLASSES} names a class twice; prepare the data set anew.")
     manifest = folder / MANIFEST
     if observed is not None:
         manifest = folder / OBSERVED / f"{observed}.parquet"
@@ -112,17 +116,15 @@ def read_prepared(
 def read_record(folder: Path) -> dict[str, Any]:
     """Read what is written about a prepared data set."""
     path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"There is no prepared data set in {folder} ({RECORD} is missing)."
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{path} is not readable as JSON: {error}.") from error
+    if not path.is_file():
+        raise DataError(f"There is no prepared data set in {folder} ({RECORD} is missing).")
+    record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
         raise DataError(f"{path} has format {found}; this tacit reads {FORMAT}.")
+    for key in ("name", "root"):
+        if not isinstance(record.get(key), str):
+            raise DataError(f"{path} does not say its '{key}'; prepare the data set anew.")
     return record
 
 
@@ -193,6 +195,10 @@ def _read_table(path: Path, classes: int) -> tuple[list[str], list[str], SparseL
         table = parquet.read_table(path)
         rest: Absence = -1 if table.schema.metadata[b"tacit.rest"] == b"-1" else 0
         images, parts = table["image"].to_pylist(), table["part"].to_pylist()
+        if not all(isinstance(text, str) for text in (*images, *parts)):
+            raise ValueError("an image or its part has no name")
+        if len(set(images)) != len(images):
+            raise ValueError("an image has two rows")
         cells = []
         for name, state in (("positives", 1), ("negatives", -1), ("unknown", 0)):
             if name in table.column_names:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tacit.data import SOURCES, check_data_name
 from tacit.data.source import Parts, Splits
 from tacit.errors import DataError
+from tacit.ranges import check_arguments
 from tacit.registry import check_options, find
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _read_parts(name: str, options: dict[str, Any]) -> Parts:
     if name in SOURCES:
         load = find("data set", name, SOURCES)
         check_options(f"data set '{name}'", options, load)
-        train, test = load(**options)
+        train, test = load(**check_arguments("data.options", load, options))
         return Parts(train, test=test)
     from tacit.data.load import read_parts
 

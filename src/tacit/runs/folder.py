@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tacit.config import Config
 from tacit.data.source import Splits
 from tacit.distributed import is_first
 from tacit.errors import DataError, UsageError
-from tacit.files import write_text
+from tacit.files import read_json, write_text
 from tacit.registry import require_trust
 
 
@@ -38,7 +39,8 @@ def check_same_data(folder: Path, splits: Splits) -> None:
     path = folder / "run.json"
     if not path.is_file():
         return
-    trained = json.loads(path.read_text(encoding="utf-8")).get("fingerprint")
+    record = read_json(path)
+    trained = record.get("fingerprint") if isinstance(record, dict) else None
     found = splits.train.fingerprint()
     if trained and trained != found:
         raise DataError(
@@ -59,7 +61,7 @@ def open_run(folder: Path, resume: bool = False) -> Config:
     if not path.is_file():
         raise DataError(f"There is no run in {folder} (run.json is missing).")
     try:
-        config = Config.model_validate(json.loads(path.read_text(encoding="utf-8"))["config"])
+        config = Config.model_validate(read_json(path)["config"])
     except (ValueError, KeyError, TypeError) as error:  # no JSON, or no configuration of ours
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} does not hold the configuration of a run: {reason}.") from error
@@ -87,18 +89,39 @@ class Log:
         self.path = path
 
     def read(self) -> list[dict[str, Any]]:
-        """Return all records."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        """Return all records that can be read; a line that cannot is no reason to stop."""
+        records = [_read_record(line) for line in self._lines()]
+        broken = records.count(None)
+        if broken:
+            warnings.warn(
+                f"{self.path} has {broken:,} of {len(records):,} lines that are no records of "
+                f"epochs; they are left out of charts. Training needs none of them.",
+                stacklevel=2,
+            )
+        return [record for record in records if record is not None]
 
     def keep(self, epochs: int) -> None:
         """Drop records beyond a number of finished epochs: training goes on from there."""
-        self._write(self.read()[:epochs])
+        self._write(self._lines()[:epochs])
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record. The file is rewritten whole, so a crash cannot leave half a line."""
-        self._write([*self.read(), record])
+        self._write([*self._lines(), json.dumps(record)])
 
-    def _write(self, records: list[dict[str, Any]]) -> None:
-        write_text(self.path, "".join(json.dumps(record) + "\n" for record in records))
+    def _lines(self) -> list[str]:
+        """Return a line for each epoch, broken ones included: they are counted on."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        return [line for line in text.split("\n") if line.strip()]
+
+    def _write(self, lines: list[str]) -> None:
+        write_text(self.path, "".join(f"{line}\n" for line in lines))
+
+
+def _read_record(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 import os
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tacit.errors import DataError
+from tacit.files import read_json as read_json
+from tacit.files import read_text as read_text
 
 HEAD, BLOCK = 1 << 18, 1 << 22
 DEEPEST = 200
@@ -32,16 +33,6 @@ class Outline(NamedTuple):
     whole: bool
 
 
-def read_text(path: Path) -> str:
-    """Read a text file, or say why not."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-
-
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a text file that hold anything."""
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
@@ -55,16 +46,6 @@ def read_head(path: Path) -> tuple[str, bool]:
             return head.decode("utf-8-sig", errors="replace"), not file.read(1)
     except OSError:
         return "", True
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file, or say why not."""
-    try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise DataError(f"{path} is not readable as JSON: {error}.") from error
-    except RecursionError as error:
-        raise DataError(f"{path} is not readable as JSON: it is nested too deeply.") from error
 
 
 def outline(path: Path) -> Outline | None:
