@@ -65,3 +65,18 @@ def test_a_cut_file_is_called_damaged(kept: float, tmp_path: Path) -> None:
 def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no picture at"):
         open_picture(tmp_path / "none.jpg")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, struct.error, KeyError, TypeError, MemoryError])
+def test_whatever_a_decoder_raises_is_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    path = tmp_path / "a.avif"
+    path.write_bytes(b"x")
+
+    def fail(*arguments: object) -> None:
+        raise error("no frame")
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(DataError, match=r"a\.avif is damaged: .*no frame"):
+        open_picture(path)
