@@ -51,7 +51,9 @@ def read_table(path: Path, words: frozenset[str]) -> pa.Table:
             return _read_json(path, words)
         if kind == "parquet":
             return parquet.read_table(path)
-        return feather.read_table(path)
+        table = feather.read_table(path)
+        table.validate(full=True)  # its places lead into memory, wherever a damaged file says
+        return table
     except (pa.ArrowException, OSError, ValueError) as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"The table {path} cannot be read: {first}") from error
