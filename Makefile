@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-isa check format bench lock docs clean
+.PHONY: demo test test-isa check fuzz format bench lock docs clean
 
 demo: .venv/ready  ## see it work on generated images: a table, and demo/index.html
 	$(BIN)/tacit demo
@@ -18,6 +18,9 @@ check: .venv/ready  ## format, lint, types, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/sphinx-build -W -q -b html docs build/docs
+
+fuzz: .venv/ready  ## read 30,000 files that were changed at random
+	PYTHONPATH=tests:tests/support OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m fuzz.attack --cases 30000
 
 format: .venv/ready  ## bring all files into shape
 	$(BIN)/ruff format .

@@ -151,6 +151,11 @@ def read_listing(
         listing: Listing = reader.read(path, images=images, absent=absent, **options)
     except (OSError, UnicodeError, RecursionError) as error:  # what files of any kind may hold
         raise DataError(f"{path} cannot be read as {name}: {error}.") from error
+    except Exception as error:
+        if not type(error).__module__.startswith("pyarrow"):
+            raise
+        first = str(error).partition("\n")[0]  # Arrow looks into columns only when they are used
+        raise DataError(f"{path} is damaged, and cannot be read as {name}: {first}.") from error
     return listing
 
 
