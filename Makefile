@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-python test-lowest test-isa check format bench lock docs clean
+.PHONY: demo test test-python test-lowest test-isa check fuzz format bench lock docs clean
 
 demo: $(VENV)/ready  ## see it work on generated images: a table, and demo/index.html
 	$(BIN)/tacit demo
@@ -29,6 +29,9 @@ check: $(VENV)/ready  ## format, lint, types, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/sphinx-build -W -q -b html docs build/docs
+
+fuzz: $(VENV)/ready  ## read 30,000 files that were changed at random
+	PYTHONPATH=tests:tests/support OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m fuzz.attack --cases 30000
 
 format: $(VENV)/ready  ## bring all files into shape
 	$(BIN)/ruff format .

@@ -210,8 +210,10 @@ def load_recipe(path: Path) -> dict[str, Any]:
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"The recipe {path} cannot be read: {reason}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"The recipe {path} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise UsageError(f"The recipe {path} is nested too deeply.") from error
 
 
 def parse_setting(setting: str) -> tuple[list[str], Any]:
@@ -221,7 +223,7 @@ def parse_setting(setting: str) -> tuple[list[str], Any]:
         raise UsageError(f"'{setting}' is no setting; write table.key=value, e.g. run.seed=1.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     return key.strip().split("."), value
 

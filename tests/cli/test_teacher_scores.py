@@ -200,8 +200,8 @@ def test_a_wrong_request_is_answered_by_a_sentence(call: Call, train: Any, tmp_p
         (*both, "--names=twice.txt"): (3, "has 3 lines but 2 different names"),
         (*both, "--names=others.txt"): (3, "lacks 40 of 40 training images, beginning with"),
         (*both, "--names=none.txt"): (3, "none.txt cannot be read"),
-        ("--embeddings=none.npy", "--texts=t.npy"): (3, "none.npy cannot be read as an array"),
-        ("--embeddings=text.npy", "--texts=t.npy"): (3, "text.npy cannot be read as an array"),
+        ("--embeddings=none.npy", "--texts=t.npy"): (3, "none.npy cannot be read"),
+        ("--embeddings=text.npy", "--texts=t.npy"): (3, "text.npy is no file of numpy arrays"),
         ("--embeddings=flat.npy", "--texts=t.npy"): (3, "flat.npy holds no table of numbers"),
     }
     for given, (status, sentence) in wrong.items():

@@ -12,6 +12,8 @@ from cyclopts import Parameter
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.config import resolve
 from tacit.errors import DataError, UsageError
+from tacit.files import read_array, read_text
+from tacit.processes import find_process
 
 if TYPE_CHECKING:
     from tacit.teachers import Teacher
@@ -75,6 +77,7 @@ def teacher_scores(
     json
         Print the result as JSON.
     """
+    find_process()
     if (embeddings is None) != (texts is None):
         raise UsageError("--embeddings and --texts belong together: images and classes.")
     if names is not None and embeddings is None:
@@ -164,7 +167,6 @@ def _score_embeddings(
 
 
 def _read_names(path: Path) -> list[str]:
-    from tacit.files import read_text
     from tacit.names import split_lines
 
     return split_lines(read_text(path))
@@ -173,11 +175,8 @@ def _read_names(path: Path) -> list[str]:
 def _read_array(path: Path) -> Any:
     import numpy as np
 
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an array: {error}.") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
+    array = read_array(path)
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise DataError(f"{path} holds no table of numbers, a row for each embedding.")
     return array.astype(np.float32)
 
