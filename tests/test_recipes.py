@@ -105,6 +105,19 @@ def test_ignore_is_as_its_authors_print_it() -> None:
     assert numbers("voc2012", "ignore_released", "query2label") == (0.8, 0.5, 0.5, 25, 16)
 
 
+def test_runs_end_early_where_the_authors_end_them() -> None:
+    """Points below the best epoch, and epochs without a better one, as their code has them."""
+    stops = {"em": (0, None), "em_apl": (0, None), "gr": (None, 2.0), "calr": (None, 2.0)}
+    stops |= dict.fromkeys(("ll_r", "ll_ct", "ll_cp"), (None, 3.0)) | {"aevlp": (1, 2.0)}
+    for benchmark in BENCHMARKS:
+        for row in rows(benchmark):
+            for phase in chosen(benchmark, row, "cam").phases:
+                assert (phase.patience, phase.max_drop) == stops.get(row, (None, None)), row
+        first, second = chosen(benchmark, "plc_lac").phases
+        assert (first.patience, first.own_best) == (8, False)
+        assert (second.patience, second.own_best) == (8, True)
+
+
 @pytest.mark.parametrize("row", rows("scenes"))
 def test_every_method_of_the_scenes_trains(
     row: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
