@@ -83,6 +83,16 @@ def test_the_models_differ_as_the_papers_say() -> None:
         assert chosen(benchmark, "an").model.name == "cam"
 
 
+def test_calr_as_released_has_the_maps_of_its_release() -> None:
+    for benchmark in BENCHMARKS:
+        config = chosen(benchmark, "calr_released")
+        assert config.model.options == {"bias_in_map": False}
+        assert config.method.preset == "calr_released"
+        again = chosen(benchmark, "calr_released", "query2label")
+        assert again.model.options == {"cam_dropout": True}
+        assert chosen(benchmark, "calr").model.options == {}
+
+
 def numbers(benchmark: str, row: str, head: str) -> tuple[object, ...]:
     """Return what IGNORE's authors say of a run: threshold of maps, two weights, epochs, batch."""
     config = chosen(benchmark, row, head)
@@ -109,6 +119,7 @@ def test_runs_end_early_where_the_authors_end_them() -> None:
     """Points below the best epoch, and epochs without a better one, as their code has them."""
     stops = {"em": (0, None), "em_apl": (0, None), "gr": (None, 2.0), "calr": (None, 2.0)}
     stops |= dict.fromkeys(("ll_r", "ll_ct", "ll_cp"), (None, 3.0)) | {"aevlp": (1, 2.0)}
+    stops |= {"calr_released": (None, 2.0)}
     for benchmark in BENCHMARKS:
         for row in rows(benchmark):
             for phase in chosen(benchmark, row, "cam").phases:

@@ -82,6 +82,9 @@ def test_a_phase_ends_so_many_points_below_the_best(
     script(trainer, 10.0, 30.0, 28.0, 31.0, 28.5, 1.0)  # 2.0 below is not more than 2.0
     trainer.fit()
     assert trainer.position.finished_epochs == epochs
+    again = script(make_trainer(f"phases.max_drop={drop}", "phases.epochs=6"))
+    again.fit(resume=True)  # no further epoch: it ended here
+    assert again.position.finished_epochs == epochs
 
 
 TWO = [{"epochs": 2, "batch": 32}, {"epochs": 3, "batch": 32, "patience": 0, "max_drop": 5.0}]
@@ -99,7 +102,7 @@ def test_a_phase_may_be_judged_by_its_own_best(make_trainer: Callable[..., Any],
     assert trainer.position.finished_epochs == (5 if own else 3)
 
 
-@pytest.mark.parametrize("after", [3, 4, 7, 9])
+@pytest.mark.parametrize("after", [3, 6, 7, 9])
 def test_an_interrupted_phase_ends_where_it_would_have(
     configure: Configure, splits: Splits, tmp_path: Path, stop_at: Any, after: int
 ) -> None:
