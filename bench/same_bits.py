@@ -38,6 +38,8 @@ from same_bits_work import STOPPED, Unknown, spell
 
 # They tell of the clock, or of which code ran.
 UNCOMPARED = {"seconds", "images_per_second", "versions", "tacit_version"}
+# Sentences for people: none of OLD's may be gone, and one that only NEW has is said.
+SENTENCES = {"notes"}
 # Files of a run beside its results; that they are right is seen where runs are resumed.
 UNREAD = ("checkpoints", "features")
 
@@ -83,7 +85,10 @@ class Comparison:
                 self.differences.append(f"{place}: missing")
                 continue
             found.add(name)
-            self.compare(value, new[name], place)
+            pair = (value, new[name])
+            if key in SENTENCES:
+                pair = (dict.fromkeys(value), dict.fromkeys(new[name]))
+            self.compare(*pair, place)
         self.added += [f"{where} {key}".strip() for key in new if key not in found | UNCOMPARED]
 
     def _compare_tensors(self, old: Any, new: Any, where: str) -> None:

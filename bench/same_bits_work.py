@@ -24,7 +24,10 @@ from unittest import mock
 # What the commands below call a verb, an option, a key, a method or a file, and what else it may
 # be called: {"observe": ("draw",), "phases.lr": ("phases.rate",), "metrics.jsonl": ("log.jsonl",)}.
 # A checkout's help and lists say which of the names it knows.
-RENAMED: dict[str, tuple[str, ...]] = {"teach": ("teacher-scores",)}
+RENAMED: dict[str, tuple[str, ...]] = {
+    "teach": ("teacher-scores",),
+    "run.together": ("run.fuse_views",),
+}
 
 
 TRAINING = {

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tacit.cli.output import stderr
 from tacit.cli.progress import ProgressReporter
-from tacit.experiments.demo import plan, run_demo
-from tacit.experiments.demo_page import COLUMNS, FLAGSHIP, Row, table_cells
+from tacit.experiments.demo import ROLES, plan, run_demo
+from tacit.experiments.demo_page import COLUMNS, Row, table_cells
 from tacit.runs.folder import versions
 
 LEAST_GAIN, LEAST_F1 = 10.0, 0.5
@@ -36,8 +36,8 @@ def main() -> int:
     with ProgressReporter(stderr(), epochs) as reporter:
         rows = run_demo(options.out, seeds=options.seeds, jobs=options.jobs, reporter=reporter)
     by_name = {row.method: row for row in rows}
-    gain = by_name[FLAGSHIP].map - by_name["assume negative"].map
-    f1 = by_name[FLAGSHIP].f1
+    gain = by_name[ROLES.shown].map - by_name[ROLES.plain].map
+    f1 = by_name[ROLES.shown].f1
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "scenes.md").write_text(_page(rows, options.seeds, gain), encoding="utf-8")
     record = {"rows": [vars(row) for row in rows], "seeds": options.seeds, "versions": versions()}
@@ -63,8 +63,8 @@ augmentation.
 {rule}
 {body}
 
-{FLAGSHIP} gains {gain:+.1f} mAP over assuming negative. Read the last two rows together: what the
-rejection itself is worth here is their difference.
+{ROLES.shown} gains {gain:+.1f} mAP over assuming negative. Read the last two rows together: what
+the rejection itself is worth here is their difference.
 
 Measured on {datetime.date.today().isoformat()} with `python studies/scenes.py --seeds {seeds}`;
 {used}.

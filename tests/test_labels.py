@@ -70,6 +70,20 @@ def test_a_cell_with_two_states_is_refused() -> None:
         SparseLabels.from_cells([1, 0, 1], [2, 1, 2], [1, 1, -1], (3, 4))
 
 
+@pytest.mark.parametrize("array", ARRAYS)
+def test_cells_are_numbered_row_by_row_and_may_get_other_states(array: np.ndarray) -> None:
+    labels = SparseLabels.of(array)
+    for state in {1, 0, -1} - {labels.rest}:
+        assert np.array_equal(labels.number_cells(state), np.flatnonzero(array == state))
+    cells = np.unique(np.linspace(0, max(array.size - 1, 0), 3).astype(np.int64))[: array.size]
+    states = np.array([-1, 0, 1])[: len(cells)]
+    expected = array.copy()
+    expected.reshape(-1)[cells] = states
+    changed = labels.with_cells(cells, states)
+    assert np.array_equal(changed.dense(), expected)
+    assert changed.equals(SparseLabels.of(expected)) and np.array_equal(labels.dense(), array)
+
+
 def test_equal_labels_are_equal_however_they_are_stored() -> None:
     array = ARRAYS[1]
     one = SparseLabels.of(array)

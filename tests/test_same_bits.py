@@ -100,6 +100,12 @@ def test_it_hears_that_a_method_or_a_file_is_gone(bits: Any, tmp_path: Path) -> 
     assert nothing.differences == ["nothing was written"]
 
 
+def test_a_further_note_is_said_and_a_missing_one_differs(bits: Any) -> None:
+    old, new = {"notes": ["a", "b"]}, {"notes": ["c", "b", "a"]}
+    assert bits.Comparison().compare(old, new, "").tell() == "equal; new: notes c"
+    assert bits.Comparison().compare(new, old, "").differences == ["notes c: missing"]
+
+
 def test_a_new_name_is_looked_for_where_the_old_one_is_unknown(
     bits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

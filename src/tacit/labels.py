@@ -79,6 +79,16 @@ class SparseLabels:
         return cls(starts, column[kept].astype(np.int32), state[kept], shape[1], rest)
 
     @classmethod
+    def from_present(
+        cls,
+        rows: NDArray[np.integer] | Sequence[int],
+        columns: NDArray[np.integer] | Sequence[int],
+        shape: tuple[int, int],
+    ) -> SparseLabels:
+        """Store full labels: cells given, perhaps repeatedly, are present, others absent."""
+        return cls.from_cells(rows, columns, np.ones(len(rows), dtype=np.int8), shape, rest=-1)
+
+    @classmethod
     def stack(cls, parts: Sequence[SparseLabels]) -> SparseLabels:
         """Put labels below each other; what is not listed must mean the same in all of them."""
         first = parts[0]
@@ -135,6 +145,19 @@ class SparseLabels:
         """Return the row of every listed cell."""
         return np.repeat(np.arange(len(self)), self.starts[1:] - self.starts[:-1])
 
+    def number_cells(self, state: int | None = None) -> NDArray[np.int64]:
+        """Return the number of every listed cell, or of those of a state, see `number_cells`."""
+        numbers = number_cells(self.row_of_cells(), self.columns, self.classes)
+        return numbers if state is None else numbers[self.states == state]
+
+    def with_cells(self, numbers: NDArray[np.int64], states: NDArray[np.integer]) -> SparseLabels:
+        """Return the same labels with other states in some cells, each numbered once."""
+        given = self.number_cells()
+        kept = ~np.isin(given, numbers)
+        rows, columns = np.divmod(np.concatenate([given[kept], numbers]), self.classes)
+        states = np.concatenate([self.states[kept], states])
+        return self.from_cells(rows, columns, states, self.shape, self.rest)
+
     def per_image(self, state: int) -> NDArray[np.int64]:
         """Count the cells of a state on each image, (N,)."""
         hits = np.concatenate([[0], np.cumsum(self.states == state)])
@@ -176,8 +199,15 @@ class SparseLabels:
         rest: Absence = -1 if self.count(-1) > self.count(0) else 0
         stored = self if rest == self.rest else self.of(self.dense())
         said = stored.states != stored.rest
-        cells = stored.row_of_cells()[said] * self.classes + stored.columns[said]
-        return cells, stored.states[said]
+        return stored.number_cells()[said], stored.states[said]
+
+
+def number_cells(
+    rows: NDArray[np.integer], columns: NDArray[np.integer], classes: int
+) -> NDArray[np.int64]:
+    """Number cells row by row; ``np.divmod(numbers, classes)`` gives rows and columns again."""
+    numbers: NDArray[np.int64] = np.asarray(rows, dtype=np.int64) * classes + columns
+    return numbers
 
 
 def fingerprint(classes: Sequence[str], images: Sequence[str], labels: SparseLabels) -> str:

@@ -6,13 +6,14 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import tacit
+from cli.conftest import SMALL, Call
 from tacit import cli
 from tacit.cli import COMMANDS, run
 from tacit.errors import DataError, TacitError, TrainingError, UsageError
@@ -62,10 +63,13 @@ def test_the_look_at_imports_sees_them(spawn: Spawn) -> None:
 def test_help_takes_less_than_a_second() -> None:
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "tacit", "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 1.0
+        after = os.times()
+        # What it computed; on a busy machine it also waits, which says nothing of it.
+        spent = after.children_user + after.children_system
+        times.append(spent - before.children_user - before.children_system)
+    assert 0 < min(times) < 1.0
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,6 +157,19 @@ def test_a_full_disk_is_a_sentence(
     assert run(["fail"]) == 1
     captured = capsys.readouterr().err
     assert captured.startswith(f"tacit: {path or 'A file'} cannot be used: there is no room left")
+
+
+@pytest.mark.parametrize("where", ["run", "run/below"])
+@pytest.mark.parametrize("verb", ["train", "demo", "predict"])
+def test_a_file_in_the_way_of_the_output_is_a_sentence(
+    call: Call, trained: Path, verb: str, where: str
+) -> None:
+    Path("file").touch()
+    Path("images").mkdir()
+    words = {"train": ("--method=an", *SMALL), "demo": (), "predict": (trained, "images")}[verb]
+    answer = call(verb, *words, f"--out=file/{where}")
+    assert answer.status in (1, 2) and answer.err.splitlines()[-1].startswith("tacit: ")
+    assert "is a file, not a folder" in answer.err
 
 
 def test_ctrl_c_ends_with_130(

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tacit.benchmarks.rows import build_full_listing, mark_present
-from tacit.data.listing import Boxes, Listing
+from tacit.data.listing import Boxes, Listing, join_splits
 from tacit.errors import DataError
+from tacit.labels import SparseLabels
 
 SPLITS = {"train": "train2014", "test": "val2014"}
 
@@ -35,7 +35,7 @@ def read(root: Path) -> Listing:
         row = {number: place for place, number in enumerate(numbers)}
         rows = [row[int(a["image_id"])] for a in annotations]
         columns = [column[int(a["category_id"])] for a in annotations]
-        labels = mark_present(rows, columns, (len(numbers), len(classes)))
+        labels = SparseLabels.from_present(rows, columns, (len(numbers), len(classes)))
         images = [f"{official}/COCO_{official}_{number:012d}.jpg" for number in numbers]
         found[split] = (images, labels)
         boxes += [
@@ -44,7 +44,7 @@ def read(root: Path) -> Listing:
             if "bbox" in a
         ]
         offset += len(numbers)
-    return build_full_listing("coco2014", root, classes or (), found, boxes=_join(boxes))
+    return join_splits("coco2014", root, classes or (), found, boxes=_join(boxes))
 
 
 def _read(path: Path) -> tuple[list[Any], dict[int, str]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.benchmarks.rows import build_full_listing, mark_present
-from tacit.data.listing import Listing
+from tacit.data.listing import Listing, join_splits
+from tacit.data.observe import label_all
 from tacit.errors import DataError
 from tacit.names import split_lines
 
@@ -28,10 +28,9 @@ def read(root: Path) -> Listing:
     found = {}
     for split, flag in (("train", "1"), ("test", "0")):
         rows = [row for row, number in enumerate(numbers) if in_training[number] == flag]
-        at, columns = np.nonzero(truth[rows])
-        labels = mark_present(at, columns, (len(rows), ATTRIBUTES))
-        found[split] = ([f"images/{images[numbers[row]]}" for row in rows], labels)
-    return build_full_listing("cub", folder, _names(folder), found)
+        names = [f"images/{images[numbers[row]]}" for row in rows]
+        found[split] = (names, label_all(truth[rows]))
+    return join_splits("cub", folder, _names(folder), found)
 
 
 def _pairs(path: Path) -> dict[str, str]:

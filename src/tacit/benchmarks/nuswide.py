@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tacit.benchmarks.rows import build_full_listing
-from tacit.data.listing import Listing
+from tacit.data.listing import Listing, join_splits
 from tacit.data.observe import label_all
 from tacit.errors import DataError
 
@@ -41,7 +40,7 @@ def read(root: Path) -> Listing:
         empty = int((labels != 1).all(1).sum())
         notes.append(f"{empty} images of {split} show none of the classes")
         found[split] = (names, label_all(labels))
-    return build_full_listing("nuswide", root, CLASSES, found, notes)
+    return join_splits("nuswide", root, CLASSES, found, notes)
 
 
 def _load(path: Path) -> np.ndarray:

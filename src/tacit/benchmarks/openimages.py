@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from tacit.benchmarks.rows import build_full_listing
-from tacit.data.listing import Listing
+from tacit.data.listing import Listing, join_splits
 from tacit.errors import DataError
 from tacit.labels import SparseLabels
 from tacit.names import read_lines
@@ -43,7 +42,7 @@ def read(root: Path) -> Listing:
             raise DataError(f"OpenImages' {split} split contradicts itself: {error}.") from error
         notes.append(f"{int((~kept).sum()):,} labels of {split} are of classes not trainable")
         found[split] = ([f"{split}/{image}.jpg" for image in images], labels)
-    return build_full_listing("openimages_v3", root, classes, found, notes)
+    return join_splits("openimages_v3", root, classes, found, notes)
 
 
 def _read(path: Path) -> pa.Table:

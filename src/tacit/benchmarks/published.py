@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tacit.errors import DataError
 from tacit.labels import SparseLabels
@@ -97,11 +96,11 @@ def compare_labels(
 ) -> Agreement:
     """Compare observed labels with published ones of the same images."""
     listed = theirs.per_image(1) + theirs.per_image(-1) > 0
-    either = np.setxor1d(_positives(ours), _positives(theirs))
+    either = np.setxor1d(ours.number_cells(1), theirs.number_cells(1))
     differs = np.zeros(len(images), dtype=bool)
     differs[either // ours.classes] = True
     differing = np.flatnonzero(differs & listed)
-    denied = ~np.isin(_positives(theirs), _positives(truth))
+    denied = ~np.isin(theirs.number_cells(1), truth.number_cells(1))
     return Agreement(
         int(listed.sum()),
         int(listed.sum()) - len(differing),
@@ -110,14 +109,6 @@ def compare_labels(
         int(denied.sum()),
         tuple(images[row] for row in differing[:SHOWN]),
     )
-
-
-def _positives(labels: SparseLabels) -> NDArray[np.int64]:
-    """Number the cells of the known positives."""
-    positive = labels.states == 1
-    cells: NDArray[np.int64] = labels.row_of_cells() * labels.classes + labels.columns
-    found: NDArray[np.int64] = cells[positive]
-    return found
 
 
 def _from_array(path: Path, shape: tuple[int, int]) -> SparseLabels:

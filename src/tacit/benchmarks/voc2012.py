@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from tacit.benchmarks.rows import build_full_listing, mark_present
-from tacit.data.listing import Listing
+from tacit.data.listing import Listing, join_splits
 from tacit.errors import DataError
+from tacit.labels import SparseLabels
 from tacit.names import split_lines
 
 CLASSES = (
@@ -38,10 +38,12 @@ def read(root: Path) -> Listing:
         images = sorted(f"{image}.jpg" for image in positives)
         columns = [positives[image.removesuffix(".jpg")] for image in images]
         rows = [row for row, present_here in enumerate(columns) for _ in present_here]
-        labels = mark_present(rows, list(chain.from_iterable(columns)), (len(images), len(CLASSES)))
+        labels = SparseLabels.from_present(
+            rows, list(chain.from_iterable(columns)), (len(images), len(CLASSES))
+        )
         found[split] = ([f"JPEGImages/{image}" for image in images], labels)
         notes.append(f"{difficult} cells of {split} are only difficult and count as absent")
-    return build_full_listing("voc2012", root / FOLDER, CLASSES, found, notes)
+    return join_splits("voc2012", root / FOLDER, CLASSES, found, notes)
 
 
 def _flags(path: Path) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ from tacit.check.decode import Look
 from tacit.check.findings import Findings
 from tacit.check.near_duplicates import find_candidates, look_alike
 from tacit.data.listing import Listing, image_path
-from tacit.data.split_names import TEST, TRAIN, VALIDATION
+from tacit.data.split_names import find_kind
 
 # So many likely ones are opened for each image, leaks and the likeliest first.
 TRIES = 16
@@ -23,8 +23,10 @@ class Ranks:
 
     def __init__(self, listing: Listing) -> None:
         names = listing.split_names()
-        kinds = (TEST, VALIDATION, (), TRAIN)
-        place = {name: _kind(name, kinds) * len(names) + n for n, name in enumerate(names)}
+        order = ("test", "validation", None, "train")
+        place = {
+            name: order.index(find_kind(name)) * len(names) + n for n, name in enumerate(names)
+        }
         self.splits = listing.splits
         self.of_row = [place[split] for split in listing.splits] or [0] * len(listing)
 
@@ -35,10 +37,6 @@ class Ranks:
     def crosses(self, row: int, other: int) -> bool:
         """Whether two rows are in different splits."""
         return self.of_row[row] != self.of_row[other]
-
-
-def _kind(name: str, kinds: Sequence[Sequence[str]]) -> int:
-    return next((n for n, words in enumerate(kinds) if name.strip().lower() in words), 2)
 
 
 def find_duplicates(

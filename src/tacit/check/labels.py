@@ -10,7 +10,7 @@ import numpy as np
 from tacit.check.findings import Findings
 from tacit.check.spelling import find_spellings
 from tacit.data.listing import Listing
-from tacit.data.split_names import TEST, TRAIN, VALIDATION
+from tacit.data.split_names import find_kind
 
 RARE = 5  # images that show a class, below which it is hardly learnt
 SEVERAL = 3  # images from which on it is no chance that two classes share all of theirs
@@ -50,8 +50,8 @@ def _counts(listing: Listing, counts: list[int], findings: Findings) -> None:
 
 def _count_trained(listing: Listing) -> list[int]:
     """Count the images that show each class where the model is trained."""
-    words = [split.strip().lower() in TRAIN for split in listing.splits]
-    labels = listing.labels.take(np.flatnonzero(words)) if any(words) else listing.labels
+    trained = [find_kind(split) == "train" for split in listing.splits]
+    labels = listing.labels.take(np.flatnonzero(trained)) if any(trained) else listing.labels
     counts: list[int] = labels.per_class(1).tolist()
     return counts
 
@@ -78,9 +78,6 @@ def _check_splits(listing: Listing, findings: Findings) -> None:
     names = listing.split_names()
     if not names:
         return
-    kinds = [
-        next((n for n, words in enumerate((TRAIN, VALIDATION, TEST)) if name in words), None)
-        for name in (name.strip().lower() for name in names)
-    ]
-    if None in kinds or 0 not in kinds or len(set(kinds)) < len(kinds):
+    kinds = [find_kind(name) for name in names]
+    if None in kinds or "train" not in kinds or len(set(kinds)) < len(kinds):
         findings.add("odd_splits", {"splits": ", ".join(names)})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json as writing
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from tacit.cli.label_options import AS_FOUND, LabelOptions
 from tacit.cli.output import print_json, say, stderr, tell
 
 
@@ -21,9 +22,7 @@ def check(
     without: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     decode: bool = True,
     jobs: int | None = None,
-    images: Path | None = None,
-    absent: Literal["unknown", "negative"] | None = None,
-    format: str | None = None,
+    read: LabelOptions = AS_FOUND,
     strict: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -49,12 +48,6 @@ def check(
         Decode the images. Without, only names and labels are looked at.
     jobs
         How many processes decode; as many as there are cores if left out.
-    images
-        The folder of the images, where it is not found.
-    absent
-        What it means that a class is not mentioned: unknown or negative.
-    format
-        The format, where it is not found out.
     strict
         Exit with 1 if there are warnings, too.
     json
@@ -76,9 +69,7 @@ def check(
     with stderr().status("reading") as status:
         report = look(
             data,
-            format=format,
-            images=images,
-            absent=absent,
+            **read.as_arguments(),
             decode=decode,
             jobs=jobs,
             without=without,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from tacit.cli.label_options import AS_FOUND, LabelOptions
 from tacit.cli.output import print_json, print_table, tell
 
 
@@ -22,9 +23,7 @@ def observe(
     seed: int = 1200,
     name: str | None = None,
     out: Path | None = None,
-    images: Path | None = None,
-    absent: Literal["unknown", "negative"] | None = None,
-    format: str | None = None,
+    read: LabelOptions = AS_FOUND,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Draw observed labels from full ones, as annotators would who name only some objects.
@@ -48,12 +47,6 @@ def observe(
         What the draw is called, in a prepared data set.
     out
         The folder to write, for other labels.
-    images
-        The folder of the images, where it is not found.
-    absent
-        What it means that a class is not mentioned: unknown or negative.
-    format
-        The format, where it is not found out.
     json
         Print the result as JSON.
     """
@@ -61,7 +54,7 @@ def observe(
     from tacit.data.formats import read_listing
     from tacit.data.prepared import is_prepared, write_observed, write_prepared
 
-    listing = read_listing(data, format=format, images=images, absent=absent)
+    listing = read_listing(data, **read.as_arguments())
     drawn = annotators.observe(listing, way, positives, negatives, seed)
     draw = {"way": way, "positives": positives, "negatives": negatives, "seed": seed}
     if data.is_dir() and is_prepared(data):

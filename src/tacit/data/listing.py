@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -103,6 +103,21 @@ class Listing:
             known = ", ".join(self.split_names()) or "no splits at all"
             raise DataError(f"'{self.name}' has no split '{split}'; it has {known}.")
         return whole.take(rows, f"{self.name}-{split}")
+
+
+def join_splits(
+    name: str,
+    root: Path,
+    classes: Sequence[str],
+    splits: Mapping[str, tuple[Sequence[str], SparseLabels]],
+    notes: Sequence[str] = (),
+    boxes: Boxes | None = None,
+) -> Listing:
+    """Join splits, each with its images and their labels, to one listing, split after split."""
+    images = [image for split, _ in splits.values() for image in split]
+    split_of = [split for split, (listed, _) in splits.items() for _ in listed]
+    labels = SparseLabels.stack([labels for _, labels in splits.values()])
+    return Listing(name, root, images, tuple(classes), labels, split_of, boxes, tuple(notes))
 
 
 def leaves_the_root(name: str) -> bool:

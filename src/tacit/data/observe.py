@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tacit.data.listing import Boxes, Listing
 from tacit.errors import DataError, UsageError, unknown_name
-from tacit.labels import Dense, SparseLabels
+from tacit.labels import Dense, SparseLabels, number_cells
 
 
 def draw_observed(
@@ -46,10 +46,10 @@ def draw_observed(
     return SparseLabels.from_cells(rows, columns, drawn_states, truth.shape)
 
 
-def label_all(present: Dense) -> SparseLabels:
+def label_all(present: Dense | NDArray[np.bool_]) -> SparseLabels:
     """Turn an array into labels without unknown cells: 1 is present, everything else absent."""
     rows, columns = np.nonzero(np.asarray(present) == 1)
-    return SparseLabels.from_cells(rows, columns, np.ones_like(rows), present.shape, rest=-1)
+    return SparseLabels.from_present(rows, columns, present.shape)
 
 
 def drop_missed(truth: SparseLabels, observed: SparseLabels) -> SparseLabels:
@@ -57,9 +57,7 @@ def drop_missed(truth: SparseLabels, observed: SparseLabels) -> SparseLabels:
 
     A true positive that is not observed is listed as unknown, and so is what the truth leaves open.
     """
-    cells = truth.row_of_cells() * truth.classes + truth.columns
-    seen = observed.row_of_cells() * observed.classes + observed.columns
-    known = np.isin(cells, seen[observed.states == 1])
+    known = np.isin(truth.number_cells(), observed.number_cells(1))
     states = np.where(truth.states == 1, np.where(known, 1, 0), truth.states)
     return SparseLabels(truth.starts, truth.columns, states, truth.classes, truth.rest)
 
@@ -145,8 +143,8 @@ def _scores(
 def _areas(boxes: Boxes, rows: NDArray[np.int64], truth: SparseLabels) -> Scores:
     """Add up the areas of the boxes of every listed cell."""
     sides = np.maximum(boxes.corners[:, 2:] - boxes.corners[:, :2], 0).astype(np.float64)
-    cells = rows[truth.row_of_cells()] * truth.classes + truth.columns
-    wanted = boxes.rows * truth.classes + boxes.labels
+    cells = number_cells(rows[truth.row_of_cells()], truth.columns, truth.classes)
+    wanted = number_cells(boxes.rows, boxes.labels, truth.classes)
     at = np.minimum(np.searchsorted(cells, wanted), max(len(cells) - 1, 0))
     areas = np.zeros(len(cells))
     if len(cells):

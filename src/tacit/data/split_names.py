@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-SPLITS = frozenset(
-    ("train", "training", "trn", "trainval", "validation", "valid", "val", "dev")
-    + ("test", "testing", "tst", "eval")
-)
-
+# What people call the splits of a data set, in lower case.
+TRAIN = ("train", "training", "trn", "trainval")
+VALIDATION = ("validation", "valid", "val", "dev")
+TEST = ("test", "testing", "tst", "eval")
+SPLITS = frozenset(TRAIN + VALIDATION + TEST)
 
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
 
@@ -26,17 +26,8 @@ def find_split_name(stem: str, *before: str) -> str:
     return without if is_split_name(without) else stem
 
 
-# What people call the splits of a data set, in lower case.
-TRAIN = ("train", "training", "trn", "trainval")
-
-
-VALIDATION = ("validation", "valid", "val", "dev")
-
-
-TEST = ("test", "testing", "tst", "eval")
-
-
 def find_kind(split: str) -> str | None:
+    """Return "train", "validation" or "test", or None for a split that is called otherwise."""
     kinds = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
     found = [kind for kind, names in kinds.items() if split.strip().lower() in names]
     return found[0] if found else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tacit.config import Config, resolve
-from tacit.experiments.demo_page import FLAGSHIP, Row, build_page
+from tacit.experiments.demo_page import Roles, Row, build_page
 from tacit.experiments.jobs import Job, train_side_by_side
 from tacit.files import write_text
 from tacit.report.page import write_page
@@ -24,11 +24,12 @@ MARKER = "demo.json"
 WARMUP_EPOCHS = 6
 
 # What is compared: name on the page -> method table of the recipe. All share every other setting.
+ROLES = Roles("full labels", "assume negative", "IGNORE", "IGNORE, rejection off")
 VARIANTS: dict[str, dict[str, Any]] = {
-    "full labels": {"name": "bce"},
-    "assume negative": {"name": "an"},
-    FLAGSHIP: {"name": "ignore", "warmup_epochs": WARMUP_EPOCHS},
-    f"{FLAGSHIP}, rejection off": {"name": "ignore", "reject": False},
+    ROLES.bound: {"name": "bce"},
+    ROLES.plain: {"name": "an"},
+    ROLES.shown: {"name": "ignore", "warmup_epochs": WARMUP_EPOCHS},
+    ROLES.without: {"name": "ignore", "reject": False},
 }
 
 
@@ -79,8 +80,8 @@ def run_demo(
     results = {"rows": [vars(row) for row in rows], "seeds": seeds, "report": "index.html"}
     write_text(folder / "results.json", json.dumps(results, indent=2) + "\n")
     first = {name: _run_folder(folder, name, 0) for name in VARIANTS}
-    shown = configs[FLAGSHIP, 0]
-    page = build_page(first, rows, shown, read_splits(shown))
+    shown = configs[ROLES.shown, 0]
+    page = build_page(ROLES, first, rows, shown, read_splits(shown))
     write_page(folder / "index.html", page)
     return rows
 

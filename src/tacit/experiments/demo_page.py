@@ -20,117 +20,21 @@ Records = list[dict[str, Any]]
 GROUPS = {"given": "known", "missing": "missed", "absent": "negative"}
 
 
-def build_page(runs: Mapping[str, Path], rows: list[Row], config: Config, splits: Splits) -> Page:
-    """Build the page from the rows of the table and one run folder of each variant."""
-    seeds = len(rows[0].maps)
-    logs = {name: Run(run).log.read() for name, run in runs.items()}
-    train_split, by_name = splits.train, {row.method: row for row in rows}
-    described = train_split.describe()
-    flagship, plain = by_name[FLAGSHIP], by_name["assume negative"]
-    without = by_name[f"{FLAGSHIP}, rejection off"]
-    present = train_split.require_truth("for the page").count(1)
-    missing = present - int(described["known positives"])
-    return Page(
-        title="What is missing was there",
-        lead=(
-            "Every training image below came with one label, and one only. The other things in "
-            "it were there, but nobody wrote them down. Taking what is missing for absent teaches "
-            f"a classifier mistakes; `tacit` trained {FLAGSHIP} on the same labels.\n\n"
-            f"It reached {flagship.map:.1f} mAP on images it had never seen, "
-            f"{flagship.map - plain.map:+.1f} against taking the missing for absent; with its "
-            f"rejection of suspects switched off it reached {without.map:.1f}, so that this part "
-            f"by itself is worth {flagship.map - without.map:+.1f} here."
-        ),
-        facts=(
-            ("training images", f"{described['images']:,}"),
-            ("classes", f"{described['classes']}"),
-            ("labels given", f"{described['known positives']:,}"),
-            ("labels missing", f"{missing:,}"),
-            ("seeds", str(seeds)),
-        ),
-        table=Table(
-            COLUMNS,
-            tuple(table_cells(row) for row in rows),
-            "Mean average precision on the test images, in percent; the epoch was chosen on "
-            f"validation images with {splits.validation_labels} labels. Precision, recall "
-            "and F1 tell how well the labels a method suspected in its last epoch were the "
-            "missing ones. Seconds are training alone, on this machine.",
-            emphasised_row=[row.method for row in rows].index(FLAGSHIP),
-        ),
-        examples=collect_examples(runs[FLAGSHIP], config, splits),
-        charts=_charts(logs),
-        notes=(
-            "The images are generated, and easier than photographs; what a method gains here "
-            "says little about what it gains there.",
-            "The true labels were used to choose the epoch, to score, and to draw this page. No "
-            "method saw them, but for `full labels`, which is the upper bound.",
-            "Everything above comes again with `tacit demo`, and with `tacit demo --seeds 3` as a "
-            "mean of three seeds.",
-        ),
-    )
-
-
-def _charts(logs: Mapping[str, Records]) -> tuple[Chart, ...]:
-    return (
-        Chart(
-            "Accuracy while training",
-            "Mean average precision on the validation images, in percent.",
-            "epoch",
-            "mAP",
-            tuple(_line(name, log, "validation_map") for name, log in logs.items()),
-        ),
-        _identification_chart(logs[FLAGSHIP]),
-        Chart(
-            "How far a logit falls when all but the known object is hidden",
-            "The information gap, averaged over labels that were given, over missing ones and "
-            "over classes that are truly absent. Missing labels should stand out.",
-            "epoch",
-            "gap",
-            tuple(
-                _line(name, logs[FLAGSHIP], "evidence", "gap", group)
-                for name, group in GROUPS.items()
-            ),
-        ),
-        Chart(
-            "What becomes of the missing labels",
-            "The mean logit of labels that are missing from the training images: above zero the "
-            "model believes in them, far below it has learned the mistake by heart.",
-            "epoch",
-            "logit",
-            tuple(
-                _line(name, log, "evidence", "logit", "missed")
-                for name, log in logs.items()
-                if name != "full labels"
-            ),
-        ),
-    )
-
-
-def _identification_chart(log: Records) -> Chart:
-    return Chart(
-        f"How well {FLAGSHIP} finds what is missing",
-        "Of the labels it suspects, how many are missing ones (precision); of the missing ones, "
-        "how many it suspects (recall). It waits for the first epochs to pass.",
-        "epoch",
-        "share",
-        tuple(_line(key, log, "identification", key) for key in ("precision", "recall")),
-    )
-
-
-def _line(name: str, log: Records, *keys: str) -> Line:
-    values: list[float | None] = []
-    for record in log:
-        value: Any = record
-        for key in keys:
-            value = (value or {}).get(key)
-        values.append(value)
-    return Line(name, tuple(float(record["epoch"]) for record in log), tuple(values))
-
-
-FLAGSHIP = "IGNORE"
-
-
 COLUMNS = ("method", "test mAP", "precision", "recall", "F1", "seconds")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the variants are to one another; each is a name in the table."""
+
+    bound: str
+    """Trained on all labels."""
+    plain: str
+    """Takes what is missing for absent."""
+    shown: str
+    """The one that the page is about."""
+    without: str
+    """The same with its rejection switched off."""
 
 
 @dataclass(frozen=True)
@@ -156,3 +60,111 @@ def table_cells(row: Row) -> tuple[str, ...]:
         else ("–", "–", "–")
     )
     return (row.method, f"{row.map:.1f}{spread}", *suspects, f"{row.seconds:.0f}")
+
+
+def build_page(
+    roles: Roles, runs: Mapping[str, Path], rows: list[Row], config: Config, splits: Splits
+) -> Page:
+    """Build the page from the rows of the table and one run folder of each variant."""
+    seeds = len(rows[0].maps)
+    logs = {name: Run(run).log.read() for name, run in runs.items()}
+    train_split, by_name = splits.train, {row.method: row for row in rows}
+    described = train_split.describe()
+    shown, plain, without = (by_name[name] for name in (roles.shown, roles.plain, roles.without))
+    present = train_split.require_truth("for the page").count(1)
+    missing = present - int(described["known positives"])
+    return Page(
+        title="What is missing was there",
+        lead=(
+            "Every training image below came with one label, and one only. The other things in "
+            "it were there, but nobody wrote them down. Taking what is missing for absent teaches "
+            f"a classifier mistakes; `tacit` trained {roles.shown} on the same labels.\n\n"
+            f"It reached {shown.map:.1f} mAP on images it had never seen, "
+            f"{shown.map - plain.map:+.1f} against taking the missing for absent; with its "
+            f"rejection of suspects switched off it reached {without.map:.1f}, so that this part "
+            f"by itself is worth {shown.map - without.map:+.1f} here."
+        ),
+        facts=(
+            ("training images", f"{described['images']:,}"),
+            ("classes", f"{described['classes']}"),
+            ("labels given", f"{described['known positives']:,}"),
+            ("labels missing", f"{missing:,}"),
+            ("seeds", str(seeds)),
+        ),
+        table=Table(
+            COLUMNS,
+            tuple(table_cells(row) for row in rows),
+            "Mean average precision on the test images, in percent; the epoch was chosen on "
+            f"validation images with {splits.validation_labels} labels. Precision, recall "
+            "and F1 tell how well the labels a method suspected in its last epoch were the "
+            "missing ones. Seconds are training alone, on this machine.",
+            emphasised_row=[row.method for row in rows].index(roles.shown),
+        ),
+        examples=collect_examples(runs[roles.shown], config, splits),
+        charts=_charts(roles, logs),
+        notes=(
+            "The images are generated, and easier than photographs; what a method gains here "
+            "says little about what it gains there.",
+            "The true labels were used to choose the epoch, to score, and to draw this page. No "
+            f"method saw them, but for `{roles.bound}`, which is the upper bound.",
+            "Everything above comes again with `tacit demo`, and with `tacit demo --seeds 3` as a "
+            "mean of three seeds.",
+        ),
+    )
+
+
+def _charts(roles: Roles, logs: Mapping[str, Records]) -> tuple[Chart, ...]:
+    return (
+        Chart(
+            "Accuracy while training",
+            "Mean average precision on the validation images, in percent.",
+            "epoch",
+            "mAP",
+            tuple(_line(name, log, "validation_map") for name, log in logs.items()),
+        ),
+        _identification_chart(roles.shown, logs[roles.shown]),
+        Chart(
+            "How far a logit falls when all but the known object is hidden",
+            "The information gap, averaged over labels that were given, over missing ones and "
+            "over classes that are truly absent. Missing labels should stand out.",
+            "epoch",
+            "gap",
+            tuple(
+                _line(name, logs[roles.shown], "evidence", "gap", group)
+                for name, group in GROUPS.items()
+            ),
+        ),
+        Chart(
+            "What becomes of the missing labels",
+            "The mean logit of labels that are missing from the training images: above zero the "
+            "model believes in them, far below it has learned the mistake by heart.",
+            "epoch",
+            "logit",
+            tuple(
+                _line(name, log, "evidence", "logit", "missed")
+                for name, log in logs.items()
+                if name != roles.bound
+            ),
+        ),
+    )
+
+
+def _identification_chart(name: str, log: Records) -> Chart:
+    return Chart(
+        f"How well {name} finds what is missing",
+        "Of the labels it suspects, how many are missing ones (precision); of the missing ones, "
+        "how many it suspects (recall). It waits for the first epochs to pass.",
+        "epoch",
+        "share",
+        tuple(_line(key, log, "identification", key) for key in ("precision", "recall")),
+    )
+
+
+def _line(name: str, log: Records, *keys: str) -> Line:
+    values: list[float | None] = []
+    for record in log:
+        value: Any = record
+        for key in keys:
+            value = (value or {}).get(key)
+        values.append(value)
+    return Line(name, tuple(float(record["epoch"]) for record in log), tuple(values))

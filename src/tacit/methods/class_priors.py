@@ -49,16 +49,14 @@ class ExpectedPositiveRegularisation(Method):
     def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits = full_precision(model(batch["weak"]))
         known = assumed_negative(logits, batch.labels, self.epsilon).masked_fill(batch.unknown, 0)
-        surplus = global_mean(logits.sigmoid().sum(1)) - self.expected.value
         return Step(
-            {"known": known.mean(), "expected": (surplus / logits.shape[1]) ** 2},
+            {"known": known.mean(), "expected": self.expected.penalise(logits)},
             evidence={"logit": logits.detach()},
             readings={"expected_positives": self.expected.value},
         )
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
-        if self.expected.stated is None:
-            self.expected.follow(predict())
+        self.expected.end_epoch(predict)
 
 
 class ClassPriorRisk(Method):

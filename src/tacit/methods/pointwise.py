@@ -60,13 +60,18 @@ class FullLabels(AssumeNegative):
     labels: ClassVar[LabelKind] = "full"
 
     def setup(self, annotations: Annotations) -> None:
-        unknown, (images, classes) = annotations.known.count(0), annotations.shape
-        if unknown:
-            raise UsageError(
-                f"This method learns from complete labels, but {unknown:,} of "
-                f"{images * classes:,} cells are unknown. Train with "
-                f"data.labels = \"full\" where the truth is at hand, or with method 'an'."
-            )
+        refuse_unknown(annotations)
+
+
+def refuse_unknown(annotations: Annotations) -> None:
+    """Refuse labels that are not complete."""
+    unknown, (images, classes) = annotations.known.count(0), annotations.shape
+    if unknown:
+        raise UsageError(
+            f"This method learns from complete labels, but {unknown:,} of {images * classes:,} "
+            f'cells are unknown. Train with data.labels = "full" where the truth is at hand, or '
+            f"with method 'an'."
+        )
 
 
 class SmoothedAssumeNegative(AssumeNegative):
@@ -94,7 +99,9 @@ class SmoothedFullLabels(SmoothedAssumeNegative):
     """
 
     labels: ClassVar[LabelKind] = "full"
-    setup = FullLabels.setup
+
+    def setup(self, annotations: Annotations) -> None:
+        refuse_unknown(annotations)
 
 
 class WeakAssumeNegative(AssumeNegative):

@@ -13,7 +13,6 @@ from tacit.losses import assumed_negative, binary_cross_entropy, full_precision
 from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
-from tacit.methods.parts.statistics import global_mean
 from tacit.ranges import Epsilon, PerImage
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
 
@@ -106,9 +105,8 @@ class OnlineEstimation(Method):
         """Half of the loss: one side is trained, the other is its target."""
         opinion = binary_cross_entropy(student, teacher.detach().sigmoid(), self.epsilon)
         known = assumed_negative(student, batch.labels, self.epsilon)
-        count = global_mean(student.sigmoid().sum(1))
-        surplus = (count - self.expected.value) / student.shape[1]
-        return 0.5 * (opinion.mean() + known.masked_fill(batch.unknown, 0).mean() + surplus**2)
+        known = known.masked_fill(batch.unknown, 0)
+        return 0.5 * (opinion.mean() + known.mean() + self.expected.penalise(student))
 
     @torch.no_grad()
     def _move(self, index: Tensor, gradient: Tensor) -> None:
@@ -118,8 +116,7 @@ class OnlineEstimation(Method):
         self.rows.write(index, self.rows.read(index) - self.row_rate * alone)
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
-        if self.expected.stated is None:
-            self.expected.follow(predict())
+        self.expected.end_epoch(predict)
 
 
 def start_estimates(table: Tensor, annotations: Annotations) -> None:

@@ -23,7 +23,6 @@ from tacit.losses import (
 from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.label_table import LabelTable
 from tacit.methods.parts.priors import ExpectedPositives
-from tacit.methods.parts.statistics import global_mean
 from tacit.methods.robust_losses import GeneralisedRobust
 from tacit.ranges import Count, Epochs, Epsilon, PerImage, Share, SmallWeight, Weight
 from tacit.teachers import check_scores, read_scores
@@ -219,11 +218,10 @@ class TeacherRobust(GeneralisedRobust):
         known = assumed_negative(logits, batch.labels, self.epsilon)
         loss = torch.where(batch.unknown, self.unknown_loss(logits, clock), known)
         loss = torch.where(suspects, pseudo, torch.where(absent, denied, loss))
-        surplus = global_mean(logits.sigmoid().sum(1)) - self.expected.value
         return Step(
             {
                 "robust": loss.mean(),
-                "expected": self.expected_weight * (surplus / logits.shape[1]) ** 2,
+                "expected": self.expected_weight * self.expected.penalise(logits),
             },
             suspects,
             {"logit": logits.detach(), "share": scores},
@@ -239,8 +237,7 @@ class TeacherRobust(GeneralisedRobust):
         return batch.unknown & highest & (scores > self.threshold)
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
-        if self.expected.stated is None:
-            self.expected.follow(predict())
+        self.expected.end_epoch(predict)
 
 
 def judge_by_teacher(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from tacit.report import set_section, set_text
 from tacit.report.images import (
     Heat,
     RGBImage,
@@ -14,7 +15,6 @@ from tacit.report.images import (
     overlay_heat,
     write_ramp_gradient,
 )
-from tacit.report.markup import set_section, set_text
 
 
 @dataclass(frozen=True)

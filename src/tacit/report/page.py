@@ -13,9 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from tacit.files import write_text
+from tacit.report import set_section, set_text
 from tacit.report.charts import Chart, assign_tones, draw_chart, draw_swatch
 from tacit.report.examples import Example, draw_examples
-from tacit.report.markup import set_section, set_text
 
 __all__ = ["Chart", "Example", "Page", "Table", "render_page", "write_page"]
 

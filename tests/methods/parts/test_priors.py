@@ -119,6 +119,23 @@ def test_expected_positives_are_stated_or_followed() -> None:
     assert followed.value.item() == pytest.approx(estimate_priors(scores, labels == 1).sum().item())
 
 
+def test_the_end_of_an_epoch_moves_an_estimate_and_asks_nothing_for_a_stated_number() -> None:
+    labels = torch.tensor([[1, 0], [1, -1], [0, 0], [0, 1]], dtype=torch.int8)
+    stated, followed = ExpectedPositives(1.5), ExpectedPositives(None)
+    scores = torch.rand(4, 2)
+    for expected in (stated, followed):
+        expected.begin(Annotations(labels, ("boat", "car")))
+    stated.end_epoch(lambda: pytest.fail("predictions are costly"))
+    followed.end_epoch(lambda: scores)
+    assert stated.value.item() == 1.5
+    assert followed.value.item() == pytest.approx(estimate_priors(scores, labels == 1).sum().item())
+
+
+def test_the_penalty_is_the_squared_surplus_for_each_class() -> None:
+    logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 50.0, 50.0]])  # 2 and 3 positives
+    assert ExpectedPositives(2.0).penalise(logits).item() == pytest.approx((0.5 / 4) ** 2)
+
+
 def test_priors_and_separations_are_kept_with_the_method() -> None:
     scores, _, known = drawn(3, seed=5, images=500)
     expected = ExpectedPositives(2.0)  # stated: the number stays, the priors are followed

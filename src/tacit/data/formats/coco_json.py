@@ -30,6 +30,7 @@ from tacit.data.listing import Absent, Listing
 from tacit.data.split_names import find_split_name
 from tacit.errors import DataError
 from tacit.files import write_text
+from tacit.labels import number_cells
 
 KEYS = frozenset(("images", "annotations", "categories"))
 PREFIX = "instances_"
@@ -170,13 +171,11 @@ def _boxes_of_cells(listing: Listing) -> dict[tuple[int, int], list[list[float]]
     found: dict[tuple[int, int], list[list[float]]] = {}
     if listing.boxes is None:
         return found
-    labels = listing.labels
-    known = labels.states == 1
-    present = labels.row_of_cells()[known] * labels.classes + labels.columns[known]
-    cells = listing.boxes.rows * labels.classes + listing.boxes.labels
-    for entry in np.flatnonzero(np.isin(cells, present)):
-        row, column = divmod(int(cells[entry]), labels.classes)
-        left, top, right, bottom = (float(edge) for edge in listing.boxes.corners[entry])
+    labels, boxes = listing.labels, listing.boxes
+    cells = number_cells(boxes.rows, boxes.labels, labels.classes)
+    for entry in np.flatnonzero(np.isin(cells, labels.number_cells(1))):
+        row, column = int(boxes.rows[entry]), int(boxes.labels[entry])
+        left, top, right, bottom = (float(edge) for edge in boxes.corners[entry])
         found.setdefault((row, column), []).append([left, top, right - left, bottom - top])
     return found
 

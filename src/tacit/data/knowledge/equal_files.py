@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit.data.listing import Boxes, Listing, image_path
-from tacit.labels import SparseLabels
+from tacit.labels import SparseLabels, number_cells
 
 CHUNK = 1 << 20
 
@@ -84,16 +84,12 @@ def _join_rows(
     labels: SparseLabels, target: NDArray[np.int64], count: int
 ) -> tuple[SparseLabels, int]:
     """Join the labels of rows that become one."""
-    keys = target[labels.row_of_cells()] * labels.classes + labels.columns
+    keys = number_cells(target[labels.row_of_cells()], labels.columns, labels.classes)
     cells, places = np.unique(keys, return_inverse=True)
     present = np.bincount(places, labels.states == 1, len(cells)) > 0
     absent = np.bincount(places, labels.states == -1, len(cells)) > 0
     states = np.where(present & absent, 0, np.where(present, 1, np.where(absent, -1, 0)))
     joined = SparseLabels.from_cells(
-        cells // labels.classes,
-        cells % labels.classes,
-        states,
-        (count, labels.classes),
-        labels.rest,
+        *np.divmod(cells, labels.classes), states, (count, labels.classes), labels.rest
     )
     return joined, int((present & absent).sum())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.labels import SparseLabels
+from tacit.labels import SparseLabels, number_cells
 
 Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
 UNSAID = 2
@@ -107,9 +107,9 @@ def complete(labels: SparseLabels, side: SideInformation) -> Completion:
     excluded = _join(
         barred, spread_columns(down, _join(known_absent, barred)), spread_columns(out, positives)
     )
-    there = np.unique(implied[0] * classes + implied[1])
-    not_there = np.unique(excluded[0] * classes + excluded[1])
-    given = rows * classes + columns
+    there = np.unique(number_cells(*implied, classes))
+    not_there = np.unique(number_cells(*excluded, classes))
+    given = labels.number_cells()
     said_there, said_not = _states(there, given, labels), _states(not_there, given, labels)
     both = np.intersect1d(there, not_there)
     clash = np.unique(np.concatenate([there[said_there == -1], not_there[said_not == 1], both]))
@@ -118,16 +118,9 @@ def complete(labels: SparseLabels, side: SideInformation) -> Completion:
     if labels.rest == -1:  # what is not listed is absent already
         new_not = new_not[np.isin(new_not, given)]
     fresh = np.concatenate([new_there, new_not])
-    kept = ~np.isin(given, fresh)
-    keys = np.concatenate([given[kept], fresh])
-    states = np.concatenate(
-        [labels.states[kept], np.repeat([1, -1], [len(new_there), len(new_not)])]
-    )
-    joined = SparseLabels.from_cells(
-        keys // classes, keys % classes, states, labels.shape, labels.rest
-    )
-    clashing = (clash // classes, clash % classes)
-    return Completion(joined, len(new_there), len(new_not), clashing)
+    states = np.repeat([1, -1], [len(new_there), len(new_not)])
+    joined = labels.with_cells(fresh, states)
+    return Completion(joined, len(new_there), len(new_not), np.divmod(clash, classes))
 
 
 def _open(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from tacit.methods.parts.statistics import global_mean
 from tacit.types import Annotations
 
 # Chance that the bounds behind the estimate fail, and slack of its minimum; the values of the
@@ -140,6 +142,16 @@ class ExpectedPositives(nn.Module):
         self.register_buffer("told_apart", torch.zeros_like(share))
         if self.stated is None:
             self.value.fill_(float(share.sum()))
+
+    def penalise(self, logits: Tensor) -> Tensor:
+        """Return the square of how far the positives of a batch, (B, C), are from the number."""
+        surplus = global_mean(logits.sigmoid().sum(1)) - self.value
+        return (surplus / logits.shape[1]) ** 2
+
+    def end_epoch(self, predict: Callable[[], Tensor]) -> None:
+        """Estimate again after an epoch, unless the number is stated."""
+        if self.stated is None:
+            self.follow(predict())
 
     @torch.no_grad()
     def follow(self, probabilities: Tensor) -> None:

@@ -29,7 +29,7 @@ from tacit.data.formats.table.class_columns import (
     find_class_columns,
     refuse_doubtful,
 )
-from tacit.data.formats.table.files import SUFFIXES, read_table, to_table
+from tacit.data.formats.table.files import SUFFIXES, find_column, read_table, to_table
 from tacit.data.formats.table.name_lists import NamedCells, read_named_cells
 from tacit.data.formats.table.write import (
     choose_join,
@@ -242,7 +242,6 @@ class _Columns:
 
     def __init__(self, names: list[str], where: str) -> None:
         self.names, self.where = names, where
-        self.lowered = {name.strip().lower(): name for name in reversed(names)}
 
     def find_all(self, said: Mapping[str, str | None]) -> dict[str, str]:
         found = {kind: self.find(kind, name) for kind, name in said.items()}
@@ -256,8 +255,7 @@ class _Columns:
 
     def find(self, kind: str, said: str | None) -> str | None:
         if said is None:
-            usual = self.usual[kind]
-            return next((self.lowered[name] for name in usual if name in self.lowered), None)
+            return find_column(self.names, self.usual[kind])
         if said in self.names:
             return said
         near = nearest_name(said, self.names)
