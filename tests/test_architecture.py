@@ -77,7 +77,7 @@ EDGES: dict[str, set[str]] = {
         "types",
     },
     "models": {"errors", "files", "losses", "modes", "ranges", "registry"},
-    "learner": {"methods", "models", "types"},
+    "learner": {"errors", "methods", "models", "types"},
     "evaluation": {"devices", "distributed", "types"},
     "export": {"errors", "files", "models"},
     "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
