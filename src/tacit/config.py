@@ -134,6 +134,12 @@ class Phase(Section):
     patience: int | None = Field(
         None, ge=0, description="epochs without a better one before the phase ends early"
     )
+    max_drop: Positive | None = Field(
+        None, description="points below the best epoch at which the phase ends early"
+    )
+    own_best: bool = Field(
+        False, description="judge the phase by its own best epoch, not by those before it"
+    )
     freeze: tuple[str, ...] = Field((), description="modules of the model that do not learn")
     features: Literal["fresh", "maps", "pooled"] = Field(
         "fresh", description="how often a frozen trunk reads an image"

@@ -35,6 +35,8 @@ REASONS = {
     errno.EROFS: "its disk can only be read; choose another place",
     errno.EACCES: "you are not allowed to; choose another place, or change its permissions",
     errno.EPERM: "you are not allowed to; choose another place, or change its permissions",
+    errno.ENOTDIR: "a part of its path is a file, not a folder; choose another place",
+    errno.EISDIR: "it is a folder, not a file; choose another place",
     errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
     errno.EIO: "its disk is broken, or gone",
 }

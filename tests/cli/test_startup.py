@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import tacit
+from cli.conftest import SMALL, Call
 from tacit import cli
 from tacit.cli import COMMANDS, run
 from tacit.errors import DataError, TacitError, TrainingError, UsageError
@@ -155,6 +157,19 @@ def test_a_full_disk_is_a_sentence(
     assert run(["fail"]) == 1
     captured = capsys.readouterr().err
     assert captured.startswith(f"tacit: {path or 'A file'} cannot be used: there is no room left")
+
+
+@pytest.mark.parametrize("where", ["run", "run/below"])
+@pytest.mark.parametrize("verb", ["train", "demo", "predict"])
+def test_a_file_in_the_way_of_the_output_is_a_sentence(
+    call: Call, trained: Path, verb: str, where: str
+) -> None:
+    Path("file").touch()
+    Path("images").mkdir()
+    words = {"train": ("--method=an", *SMALL), "demo": (), "predict": (trained, "images")}[verb]
+    answer = call(verb, *words, f"--out=file/{where}")
+    assert answer.status in (1, 2) and answer.err.splitlines()[-1].startswith("tacit: ")
+    assert "is a file, not a folder" in answer.err
 
 
 def test_ctrl_c_ends_with_130(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -26,7 +26,8 @@ def teacher_scores(
     out: Path,
     model: str = "ViT-B-16",
     weights: str = "openai",
-    template: str = "a photo of a {}",
+    template: str = "a photo of a {}.",
+    resize: Literal["squash", "shortest", "longest"] = "squash",
     crops: int = 0,
     enough: float = 1.0,
     embeddings: Path | None = None,
@@ -55,6 +56,9 @@ def teacher_scores(
         Name of its weights, or a file of them.
     template
         Text for each class, with {} for its name.
+    resize
+        How an image becomes square: squash shows the whole of it, shortest its middle, longest
+        adds borders.
     crops
         Crops along a side that are looked at beside the whole image, such as 4 for aevlp.
     enough
@@ -93,9 +97,9 @@ def teacher_scores(
 
         prompts = fill_template(template, train.classes)
         with stderr().status(f"loading {model}"):
-            towers = open_clip_towers(model, weights, prompts, choose_device(device))
+            towers = open_clip_towers(model, weights, prompts, choose_device(device), resize)
             look = TowerTeacher(*towers, temperature=temperature, grid=crops, enough=enough)
-        about = repr((model, weights, prompts, crops, enough, temperature))
+        about = repr((model, weights, prompts, resize, crops, enough, temperature))
         scores = _score_images(train, look, out, batch, about)
     _tell_result(train, scores, out, json)
     given = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
