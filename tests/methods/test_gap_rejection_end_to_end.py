@@ -63,7 +63,7 @@ def assert_close(actual: Tensor | None, expected: Any) -> None:
 
 
 def ready(labels: Any, preset: str | None = None, **options: Any) -> Ignore:
-    method = build_method("ignore", preset=preset, warmup_epochs=0, **options)
+    method = build_method("ignore", preset=preset, warmup_epochs=0, least_lift=0.0, **options)
     assert isinstance(method, Ignore)
     method.setup(annotations_of(labels))
     return method.double()

@@ -22,7 +22,8 @@ DEFAULTS = {
     "cap": False,
     "strong_view": True,
     "reject_weight": 1.0,
-    "spbc_weight": 0.1,
+    "spbc_weight": 1.0,
+    "spbc_over": "positives",
     "consistency_weight": 0.5,
     "consistency_gradient": "both",
     "cam_threshold": 0.4,
@@ -30,31 +31,45 @@ DEFAULTS = {
     "cam_relu": False,
     "mask_fill": "mean",
     "gap_mode": "train",
+    "read_twice": False,
+    "reject_whole": False,
     "gap_decay": 0.999,
     "average_decay": 0.999,
     "average_scope": "unknown",
     "bias_correction": True,
-    "warmup_epochs": 3,
+    "warmup_epochs": None,
+    "warmup_share": 0.25,
+    "least_lift": 2.0,
     "warmup_loss": "full",
     "epsilon": 1e-5,
 }
-UNCORRECTED = {"bias_correction": False, "gap_mode": "update"}
+AT_ONCE = {"warmup_epochs": 3, "warmup_share": 0.0, "least_lift": 0.0}
+UNCORRECTED = {**AT_ONCE, "bias_correction": False, "gap_mode": "update"}
 DEPARTURES = {
     "robust": {},
-    "paper": {**UNCORRECTED, "warmup_loss": "an_only", "epsilon": 0.0},
+    "paper": {
+        **UNCORRECTED,
+        "spbc_weight": 0.1,
+        "spbc_over": "images",
+        "warmup_loss": "an_weak",
+        "epsilon": 0.0,
+    },
     "released": {
         **UNCORRECTED,
         "cam_normalisation": "batch_div_max",
         "cam_threshold": 0.8,
+        "reject_whole": True,
         "average_scope": "all",
         "spbc_weight": 0.5,
     },
     # The same authors' earlier method.
-    "calr": {"cam_threshold": 0.5, "spbc_weight": 0.5},
+    "calr": {**AT_ONCE, "cam_threshold": 0.5, "spbc_weight": 0.5},
     "calr_released": {
         **UNCORRECTED,
         "cam_normalisation": "batch_minmax",
         "cam_threshold": 0.5,
+        "read_twice": True,
+        "reject_whole": True,
         "average_scope": "all",
         "spbc_weight": 0.5,
     },
@@ -75,18 +90,18 @@ SUSPICION = {"suspects", "ignore", "ignore gradient"}
 IMAGE = {"masked image", "gap", "tau"}
 
 
-def seen_in_two_steps(**options: Any) -> dict[str, Any]:
+def seen_in_two_steps(labels: list[list[int]] = LABELS, **options: Any) -> dict[str, Any]:
     """Take two steps without learning and return everything that a switch could change."""
     torch.manual_seed(0)
     model = build_model(classes=("a", "b", "c", "d"), size=24, trunk="tiny").double()
     images: list[Tensor] = []
     model.trunk.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0]))
-    method = Ignore(**{"warmup_epochs": 0, **options})
-    method.setup(annotations_of(LABELS))
+    method = Ignore(**{"warmup_epochs": 0, "least_lift": 0.0, **options})
+    method.setup(annotations_of(labels))
     method.double()
     for _ in range(2):
-        weak, strong = torch.randn(2, len(LABELS), 3, 24, 24, dtype=torch.float64)
-        step = method.step(model, make_batch(LABELS, weak=weak, strong=strong), Clock(2, 25))
+        weak, strong = torch.randn(2, len(labels), 3, 24, 24, dtype=torch.float64)
+        step = method.step(model, make_batch(labels, weak=weak, strong=strong), Clock(2, 25))
     seen: dict[str, Any] = {
         "views": method.views,
         "suspects": step.suspects,
@@ -136,6 +151,7 @@ SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"reject_weight": 2.0}, {"ignore", "ignore gradient"}, set()),
     ({"spbc_weight": 0.3}, {"spbc", "spbc gradient"}, set()),
     ({"spbc_weight": 0}, {"spbc", "spbc gradient"}, set()),
+    ({"spbc_over": "images"}, set(), {"spbc", "spbc gradient"}),  # as many positives as images
     ({"consistency_weight": 0.3}, {"consistency", "consistency gradient"}, set()),
     ({"consistency_weight": 0}, {"consistency", "consistency gradient"}, set()),
     ({"consistency_gradient": "strong"}, {"consistency gradient"}, set()),
@@ -146,12 +162,17 @@ SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"mask_fill": "black"}, IMAGE, SUSPICION),
     ({"gap_mode": "update"}, {"remembered"}, set()),
     ({"gap_mode": "evaluation"}, {*IMAGE, "mu", "visible", "passes"}, SUSPICION),
+    ({"read_twice": True}, {"remembered", "passes"}, set()),
+    ({"reject_whole": True}, set(), SUSPICION),  # the whole image hardly differs from itself
     ({"gap_decay": 0.5}, {"tau"}, SUSPICION),
     ({"average_decay": 0.5}, {"mu"}, SUSPICION),
     ({"average_scope": "all"}, {"mu"}, SUSPICION),
     ({"bias_correction": False}, {"tau", "mu"}, SUSPICION),
     ({"warmup_epochs": 2}, SUSPICION, set()),
+    ({"warmup_epochs": None, "warmup_share": 0.1}, SUSPICION, set()),
+    ({"least_lift": 0.1}, SUSPICION, set()),
     ({"warmup_loss": "an_only"}, set(), set()),
+    ({"warmup_loss": "an_weak"}, set(), set()),
     ({"epsilon": 1e-3}, {"ignore", "spbc", "ignore gradient", "spbc gradient"}, set()),
 ]
 
@@ -215,14 +236,70 @@ def test_the_warm_up_may_be_assume_negative_alone() -> None:
     companions = {"spbc", "spbc gradient", "consistency", "consistency gradient"}
     assert differing(full, alone) == companions
     assert "spbc" not in alone and "consistency" not in alone
+    weak = seen_in_two_steps(warmup_epochs=2, warmup_loss="an_weak")
+    plain = seen_in_two_steps(warmup_epochs=2, warmup_loss="an_only", strong_view=False)
+    assert differing(weak, plain) == {"views"}  # the strong view is loaded, but not read
     over = seen_in_two_steps(warmup_epochs=1, warmup_loss="an_only")
     assert differing(over, seen_in_two_steps(warmup_epochs=1)) == set()
+
+
+def test_reading_twice_is_remembered_twice() -> None:
+    """As in CALR's code, every view enters the running statistics twice, one after the other."""
+    model = build_model(classes=("a", "b", "c", "d"), size=24, trunk="tiny").double()
+    method = Ignore(warmup_epochs=0, gap_mode="update", read_twice=True)
+    method.setup(annotations_of(LABELS))
+    method.double()
+    images: list[Tensor] = []
+    model.trunk.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0]))
+    weak, strong = torch.randn(2, len(LABELS), 3, 24, 24, dtype=torch.float64)
+    step = method.step(model, make_batch(LABELS, weak=weak, strong=strong), Clock(2, 25))
+    assert len(images) == 6 and all(torch.equal(images[n], images[n + 1]) for n in (0, 2, 4))
+    assert torch.equal(images[0], weak) and torch.equal(images[2], strong)
+    once = Ignore(warmup_epochs=0, gap_mode="update")
+    once.setup(annotations_of(LABELS))
+    torch.testing.assert_close(
+        once.double().step(model, make_batch(LABELS, weak=weak, strong=strong), Clock(2, 25)).loss,
+        step.loss,
+    )
+
+
+def test_known_positives_over_images_as_printed() -> None:
+    labels = [*LABELS[:3], [-1, 0, 0, 0], LABELS[4]]  # four positives in five images
+    found, printed = (seen_in_two_steps(labels, spbc_over=over) for over in ("positives", "images"))
+    torch.testing.assert_close(printed["spbc"] * 5, found["spbc"] * 4)
+    assert found["spbc"] != printed["spbc"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "first"), [(1, 1), (2, 1), (4, 2), (6, 3), (15, 5), (24, 7), (100, 26)]
+)
+def test_the_warm_up_is_a_quarter_of_a_phase(epochs: int, first: int) -> None:
+    method = Ignore(least_lift=0.0)
+    allowed = [bool(method._may_reject(Clock(epoch, epochs))) for epoch in range(1, epochs + 1)]
+    assert allowed.index(True) + 1 == first and all(allowed[first - 1 :])
+
+
+def test_rejection_waits_until_known_positives_stand_out_and_rests_when_they_do_not() -> None:
+    method = Ignore(warmup_epochs=0, least_lift=2.0)
+    late = Clock(9, 10)
+    marked = torch.tensor([[1, 1, 0, 1, 0, 0]], dtype=torch.bool)
+    positive = torch.tensor([[1, 1, 0, 0, 0, 0]], dtype=torch.bool)
+    assert not method._may_reject(late)  # nothing was seen
+    method.lift.count(marked, positive, ~positive)
+    assert not method._may_reject(late)  # only whole epochs count
+    method.end_epoch(late, lambda: torch.zeros(0))
+    assert method.lift.value == 4.0  # all positives, against one of four
+    assert method._may_reject(late)
+    method.lift.count(~marked, positive, ~positive)
+    method.end_epoch(late, lambda: torch.zeros(0))
+    assert method.lift.value == 0.0 and not method._may_reject(late)
 
 
 @pytest.mark.parametrize(
     "name",
     [
         "consistency_gradient",
+        "spbc_over",
         "cam_normalisation",
         "mask_fill",
         "gap_mode",
@@ -243,7 +320,7 @@ def test_a_cap_keeps_the_largest_gaps_only(missing: float) -> None:
     options: dict[str, Any] = {"strong_view": False, "average_threshold": False}
     found = []
     for cap in (False, True):
-        method = Ignore(warmup_epochs=0, cap=cap, **options)
+        method = Ignore(warmup_epochs=0, least_lift=0.0, cap=cap, **options)
         method.setup(annotations_of(LABELS))
         method.double()
         if cap:

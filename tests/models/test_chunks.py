@@ -37,7 +37,9 @@ class Smooth(nn.Module):
 def learner_and_batch(chunks: int) -> tuple[Learner, Batch]:
     torch.manual_seed(0)
     labels = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, -1], [1, 0, 0]]).to(torch.int8)
-    method = build_method("ignore", warmup_epochs=0, gap_decay=0.5, average_decay=0.5)
+    method = build_method(
+        "ignore", warmup_epochs=0, least_lift=0.0, gap_decay=0.5, average_decay=0.5
+    )
     method.setup(Annotations(labels, CLASSES))
     learner = Learner(Smooth(), method).double()
     learner.chunks = chunks

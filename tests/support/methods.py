@@ -20,6 +20,7 @@ ACTIVE: dict[str, Any] = {
     "from_epoch": 2,
     "gap_decay": 0.5,
     "late_threshold": 0.5,
+    "least_lift": 0.0,
     "queue_size": 16,
     "rate": 0.3,
     "row_rate": 0.1,

@@ -35,7 +35,12 @@ RUNS: dict[str, tuple[str, ...]] = {
     "weak views": ("phases.epochs=2", SMALLER),
     "plain views of training images": ("method.name=em_apl", "method.warmup_epochs=1")
     + ("phases.epochs=3",),
-    "strong views": ("method.name=ignore", "method.warmup_epochs=1", "data.strong=device")
+    "strong views": (
+        "method.name=ignore",
+        "method.warmup_epochs=1",
+        "method.least_lift=0",
+        "data.strong=device",
+    )
     + ("phases.epochs=2", SMALLER),
     "mixtures": ("data.mix=logicmix", SMALLER),
     "features": ('phases.freeze=["trunk"]', "phases.features=maps", SMALLER),

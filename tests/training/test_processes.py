@@ -31,7 +31,7 @@ TRUNK = {
 }
 PHASES = [{"epochs": 3, "batch": 16, "optimiser": "sgd", "lr": 0.05, "schedule": "constant"}]
 METHODS = {
-    "ignore": {"name": "ignore", "warmup_epochs": 1},
+    "ignore": {"name": "ignore", "warmup_epochs": 1, "least_lift": 0},
     "ll_cp": {"name": "ll_cp", "rate": 0.02},
     "role": {"name": "role", "row_rate": 0.1},
 }

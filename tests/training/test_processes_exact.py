@@ -89,7 +89,7 @@ def labels() -> Tensor:
 
 def train(name: str, rank: int, world: int) -> dict[str, Any]:
     """Take steps in single precision, and return what was found out in each."""
-    method = build_method("ignore", **{"warmup_epochs": 0, **OPTIONS[name]})
+    method = build_method("ignore", **{"warmup_epochs": 0, "least_lift": 0.0, **OPTIONS[name]})
     method.setup(Annotations(labels(), NAMES))
     learner = Learner(LookUp(), method)
     wrapped: Any = learner

@@ -43,6 +43,7 @@ SETTINGS = (
     "data.options.test_images=40",
     "method.name=ignore",
     "method.warmup_epochs=1",
+    "method.least_lift=0",
     "phases.batch=16",
     f"phases.epochs={EPOCHS}",
     "run.average=0.9",

@@ -47,7 +47,11 @@ pytestmark = pytest.mark.digits
 
 def both(configure: Callable[..., Config], name: str) -> tuple[Config, Config]:
     """Return a run with a whole trunk, and the same with one that is divided."""
-    tables = {"method": {"name": "ignore", "warmup_epochs": 1}, "phases": [PHASE], "model": TRUNK}
+    tables = {
+        "method": {"name": "ignore", "warmup_epochs": 1, "least_lift": 0},
+        "phases": [PHASE],
+        "model": TRUNK,
+    }
     tables |= RUNS[name]
     found = []
     for shard in (False, True):

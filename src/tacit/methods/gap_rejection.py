@@ -15,7 +15,7 @@ from tacit.losses import assumed_negative, full_precision, positive_loss
 from tacit.methods.base import Method, ModelView
 from tacit.methods.parts.cam import Normalisation, Salient, keep_salient
 from tacit.methods.parts.priors import ExpectedPositives
-from tacit.methods.parts.statistics import ExponentialAverage, mark_largest_of, masked_mean
+from tacit.methods.parts.statistics import ExponentialAverage, Lift, mark_largest_of, masked_mean
 from tacit.modes import evaluating, using_batch_statistics
 from tacit.ranges import Epochs, Epsilon, Share, Weight
 from tacit.types import Annotations, Batch, Clock, Judgement, Step
@@ -29,6 +29,7 @@ PUBLISHED: Mapping[str, Any] = {
     "strong_view": True,
     "reject_weight": 1.0,
     "spbc_weight": 0.5,
+    "spbc_over": "positives",
     "consistency_weight": 0.5,
     "consistency_gradient": "both",
     "cam_threshold": 0.5,
@@ -36,11 +37,15 @@ PUBLISHED: Mapping[str, Any] = {
     "cam_relu": False,
     "mask_fill": "mean",
     "gap_mode": "update",
+    "read_twice": False,
+    "reject_whole": False,
     "gap_decay": 0.999,
     "average_decay": 0.999,
     "average_scope": "all",
     "bias_correction": False,
     "warmup_epochs": 3,
+    "warmup_share": 0.0,
+    "least_lift": 0.0,
     "warmup_loss": "full",
     "epsilon": 1e-5,
 }
@@ -70,6 +75,8 @@ class Ignore(Method):
         strong_view: Learn from a strong view beside the weak one; off, both are the weak view.
         reject_weight: Weight of the rejecting loss.
         spbc_weight: Weight of the known positives on the weak view; 0 switches the term off.
+        spbc_over: Divide their sum by their number, or by that of images, as printed. It is the
+            same where every image has one.
         consistency_weight: Weight of the agreement of both views; 0 switches the term off.
         consistency_gradient: Whether agreement moves both branches or the strong one alone.
         cam_threshold: Scaled activation above which a pixel stays visible.
@@ -79,16 +86,25 @@ class Ignore(Method):
         gap_mode: How the masked image is read. ``update``: in training mode, remembered by batch
             normalisation like any image. ``train``: in training mode, not remembered.
             ``evaluation``: weak and masked view once more, both as at inference.
+        read_twice: Read every view once more, for batch normalisation alone, as CALR's code does
+            to get its maps.
+        reject_whole: Let cells of images that stay whole, because nothing is known in them or
+            their map points nowhere, be rejected as well, as released.
         gap_decay: Decay of the gap's running average.
         average_decay: Decay of the classes' running average logits.
         average_scope: Average the logits of unknown cells, or of all.
         bias_correction: Divide the start at zero out of both running averages.
-        warmup_epochs: Epochs at the start without rejection.
-        warmup_loss: Train with all terms during the warm-up, or with the rejecting loss alone.
+        warmup_epochs: Epochs at the start of a phase without rejection; None for ``warmup_share``.
+        warmup_share: The same as a share of the phase's epochs.
+        least_lift: After the warm-up, rejection waits for an epoch in which known positives
+            exceeded the thresholds this many times as often as unknown cells did; 0 does not wait.
+        warmup_loss: Train with all terms during the warm-up; with the rejecting loss alone
+            (``an_only``); or with it alone and on the weak view, as printed (``an_weak``).
         epsilon: Added to probabilities inside logarithms.
     """
 
     makes_images: ClassVar[bool] = True
+    asks_of_model: ClassVar[tuple[str, ...]] = ("localise",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "robust": {},
         "paper": {
@@ -96,11 +112,13 @@ class Ignore(Method):
             "cam_threshold": 0.4,
             "average_scope": "unknown",
             "spbc_weight": 0.1,
-            "warmup_loss": "an_only",
+            "spbc_over": "images",
+            "warmup_loss": "an_weak",
             "epsilon": 0.0,
         },
         "released": {
             **PUBLISHED,
+            "reject_whole": True,
             "cam_normalisation": "batch_div_max",
             "cam_threshold": 0.8,
         },
@@ -110,7 +128,12 @@ class Ignore(Method):
             "bias_correction": True,
             "gap_mode": "train",
         },
-        "calr_released": {**PUBLISHED, "cam_normalisation": "batch_minmax"},
+        "calr_released": {
+            **PUBLISHED,
+            "cam_normalisation": "batch_minmax",
+            "read_twice": True,
+            "reject_whole": True,
+        },
     }
 
     reject: bool = True
@@ -119,7 +142,8 @@ class Ignore(Method):
     cap: bool = False
     strong_view: bool = True
     reject_weight: Weight = 1.0
-    spbc_weight: Weight = 0.1
+    spbc_weight: Weight = 1.0
+    spbc_over: Literal["positives", "images"] = "positives"
     consistency_weight: Weight = 0.5
     consistency_gradient: Literal["both", "strong"] = "both"
     cam_threshold: Annotated[float, Field(ge=-1, le=2)] = 0.4
@@ -127,19 +151,25 @@ class Ignore(Method):
     cam_relu: bool = False
     mask_fill: Literal["mean", "black"] = "mean"
     gap_mode: Literal["update", "train", "evaluation"] = "train"
+    read_twice: bool = False
+    reject_whole: bool = False
     gap_decay: Share = 0.999
     average_decay: Share = 0.999
     average_scope: Literal["unknown", "all"] = "unknown"
     bias_correction: bool = True
-    warmup_epochs: Epochs = 3
-    warmup_loss: Literal["full", "an_only"] = "full"
+    warmup_epochs: Epochs | None = None
+    warmup_share: Share = 0.25
+    least_lift: Weight = 2.0
+    warmup_loss: Literal["full", "an_only", "an_weak"] = "full"
     epsilon: Epsilon = 1e-5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.views = ("weak", "strong") if self.strong_view else ("weak",)
+        self.reads_maps = self.reject
         self.most_positives: int | None = None
         self.gap_average = ExponentialAverage(self.gap_decay, bias_correction=self.bias_correction)
+        self.lift = Lift()
 
     def setup(self, annotations: Annotations) -> None:
         self.most_positives = annotations.most_positives
@@ -153,20 +183,30 @@ class Ignore(Method):
     def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits, cam = model.localise(batch["weak"])
         logits = full_precision(logits)
-        strong = full_precision(model(batch["strong"])) if "strong" in self.views else logits
-        warming_up = clock.epoch <= self.warmup_epochs
+        self._read_again(model, batch["weak"])
+        warming_up = self._is_warming_up(clock)
+        strong = logits
+        if "strong" in self.views and not (warming_up and self.warmup_loss == "an_weak"):
+            strong = full_precision(model(batch["strong"]))
+            self._read_again(model, batch["strong"])
         suspects = torch.zeros_like(batch.unknown)
         evidence = {"logit": logits.detach()}
         readings: dict[str, Tensor] = {}
         if self.reject:
             suspects, gap, readings = self._find_suspects(model, batch, logits.detach(), cam)
             evidence["gap"] = gap
-            if warming_up:
-                suspects = torch.zeros_like(suspects)
+            suspects = suspects & self._may_reject(clock)
         terms = self._terms(batch, logits, strong, ~suspects)
-        if warming_up and self.warmup_loss == "an_only":
+        if warming_up and self.warmup_loss != "full":
             terms = {"ignore": terms["ignore"]}
         return Step(terms, suspects, evidence, readings)
+
+    def _is_warming_up(self, clock: Clock) -> bool:
+        share = round(self.warmup_share * clock.epochs)
+        return clock.epoch <= (share if self.warmup_epochs is None else self.warmup_epochs)
+
+    def _may_reject(self, clock: Clock) -> Tensor:
+        return (self.lift.value >= self.least_lift) & (not self._is_warming_up(clock))
 
     def _terms(
         self, batch: Batch, logits: Tensor, strong: Tensor, kept: Tensor
@@ -175,7 +215,11 @@ class Ignore(Method):
         terms = {"ignore": self.reject_weight * masked_mean(negative, kept)}
         if self.spbc_weight:
             positive = positive_loss(logits, self.epsilon)
-            terms["spbc"] = self.spbc_weight * masked_mean(positive, batch.positive)
+            if self.spbc_over == "positives":
+                spbc = masked_mean(positive, batch.positive)
+            else:
+                spbc = positive.masked_fill(~batch.positive, 0.0).sum(1).mean()
+            terms["spbc"] = self.spbc_weight * spbc
         if self.consistency_weight:
             weak = logits if self.consistency_gradient == "both" else logits.detach()
             terms["consistency"] = self.consistency_weight * F.mse_loss(strong, weak)
@@ -198,9 +242,12 @@ class Ignore(Method):
         averaged = batch.unknown if self.average_scope == "unknown" else every
         self.logit_average.update(logits, averaged, dim=0)
 
-        suspects = self._exceeding(batch, logits, gap, located)
+        exceeding = self._exceeding(logits, gap)
+        self.lift.count(exceeding, batch.positive & located, batch.unknown & located)
+        suspects = self._choose(batch, gap, exceeding, located)
         tau, mu = self.gap_average.current(), self.logit_average.current()
         readings = {"tau": tau, "mu": mu.mean(), "visible": salient.mask.float().mean()}
+        readings["lift"] = self.lift.value
         if self.cap:
             readings["expected_positives"] = self.expected.value
         return suspects, gap, readings
@@ -213,8 +260,9 @@ class Ignore(Method):
             return Judgement(logits.sigmoid(), nothing, {"logit": logits}, {"map": cam})
         salient = self._hide(model, batch, cam)
         gap = (logits - self._read_masked(model, salient.images)).abs()
-        suspects = self._exceeding(batch, logits, gap, salient.located[:, None])
-        suspects = suspects & (clock.epoch > self.warmup_epochs)
+        exceeding = self._exceeding(logits, gap)
+        suspects = self._choose(batch, gap, exceeding, salient.located[:, None])
+        suspects = suspects & self._may_reject(clock)
         tau, mu = (
             average.current().to(gap).expand_as(gap)
             for average in (self.gap_average, self.logit_average)
@@ -242,21 +290,27 @@ class Ignore(Method):
             fill=model.normalise(weak.new_zeros(1, 3, 1, 1)) if self.mask_fill == "black" else None,
         )
 
-    def _exceeding(self, batch: Batch, logits: Tensor, gap: Tensor, located: Tensor) -> Tensor:
-        """Mark the unknown cells that exceed the thresholds as they stand."""
-        suspects = batch.unknown & located
+    def _exceeding(self, logits: Tensor, gap: Tensor) -> Tensor:
+        """Mark the cells that exceed the thresholds as they stand."""
+        exceeding = torch.ones_like(gap, dtype=torch.bool)
         if self.gap_threshold:
-            suspects = suspects & (gap > self.gap_average.current())
+            exceeding = exceeding & (gap > self.gap_average.current())
         if self.average_threshold:
-            suspects = suspects & (logits > self.logit_average.current())
-        if self.cap:
-            missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
-                batch.positive.sum()
-            )
-            suspects = suspects & mark_largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
-        return suspects
+            exceeding = exceeding & (logits > self.logit_average.current())
+        return exceeding
+
+    def _choose(self, batch: Batch, gap: Tensor, exceeding: Tensor, located: Tensor) -> Tensor:
+        """Keep the unknown cells among them, no more than positives are probably missing."""
+        suspects = exceeding & batch.unknown & (located | self.reject_whole)
+        if not self.cap:
+            return suspects
+        missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
+            batch.positive.sum()
+        )
+        return suspects & mark_largest_of(gap.masked_fill(~suspects, -torch.inf), missing)
 
     def end_epoch(self, clock: Clock, predict: Callable[[], Tensor]) -> None:
+        self.lift.end_epoch()
         if self.cap:
             self.expected.follow(predict())
 
@@ -267,4 +321,11 @@ class Ignore(Method):
         if self.gap_mode == "train":
             with using_batch_statistics(model):
                 return full_precision(model(images))
-        return full_precision(model(images))
+        logits = full_precision(model(images))
+        self._read_again(model, images)
+        return logits
+
+    @torch.no_grad()
+    def _read_again(self, model: ModelView, images: Tensor) -> None:
+        if self.read_twice:
+            model(images)

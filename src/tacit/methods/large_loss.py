@@ -23,7 +23,7 @@ def count_suspects(cells: int, rate: float, epoch: int, *, by_floats: bool = Fal
     """How many cells of a batch to suspect: a share that grows by ``rate`` with every epoch.
 
     Counted exactly. The released code subtracts the rate from 1 again and again in floating
-    point, and so often counts one cell more.
+    point, and so counts one cell more now and then.
     """
     if not by_floats:
         return math.ceil(cells * (epoch - 1) * Fraction(str(rate)))
@@ -44,6 +44,10 @@ class LargeLossRejection(Method):
         count_by_floats: Count as the released code does.
         epsilon: Added to probabilities inside the logarithm.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {"rate": 0.002, "count_by_floats": True, "epsilon": 0.0}
+    }
 
     rate: Share = 0.002
     count_by_floats: bool = False
@@ -167,5 +171,9 @@ class BoostedRejection(LargeLossRejection):
     """
 
     model_options: ClassVar[Mapping[str, Any]] = {"boost": 5.0}
+    asks_of_model: ClassVar[tuple[str, ...]] = ("boost",)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {"rate": 0.005, "count_by_floats": True, "epsilon": 0.0}
+    }
 
     rate = 0.005

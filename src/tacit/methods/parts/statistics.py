@@ -66,6 +66,37 @@ class ExponentialAverage(nn.Module):
         return torch.where(self.updates > 0, corrected, self.value)
 
 
+class Lift(nn.Module):
+    """How many times as often a rule marks known positives as it marks unknown cells.
+
+    About 1 tells that the rule does not know them apart. If positives go missing at random, it is
+    also by what factor marked cells are missed positives more often than unknown cells at large.
+    It is counted over an epoch, and holds from its end to the end of the next.
+    """
+
+    counts: Tensor
+    value: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("counts", torch.zeros(4, dtype=torch.long))
+        self.register_buffer("value", torch.zeros(()))
+
+    def count(self, marked: Tensor, positive: Tensor, unknown: Tensor) -> None:
+        """Take in a batch; cells that are neither positive nor unknown are left out."""
+        cells = (marked & positive, positive, marked & unknown, unknown)
+        self.counts += torch.stack([each.sum() for each in cells])
+
+    def end_epoch(self) -> None:
+        """Work it out for what was counted, by all processes, since the last time."""
+        hits, positives, marks, unknown = _wide(sum_over_ranks(self.counts))
+        known_rate, other_rate = hits / positives.clamp(min=1), marks / unknown.clamp(min=1)
+        none_marked = torch.where(known_rate > 0, torch.inf, 0.0)
+        lift = torch.where(other_rate > 0, known_rate / other_rate, none_marked)
+        self.value.copy_(lift.clamp(max=1e6))
+        self.counts.zero_()
+
+
 def global_mean(values: Tensor) -> Tensor:
     """Average over the whole batch of all processes, with the gradient of this one's share."""
     mean = values.mean(0)
