@@ -24,10 +24,8 @@ test-lowest: $(VENV)/ready  ## the same with the lowest versions that pyproject.
 test-isa: $(VENV)/ready  ## run the tests that compare digits as on other processors
 	$(BIN)/python tests/instruction_sets.py
 
-mutants: .venv/ready  ## change the core in small ways and see whether a test notices
+mutants: $(VENV)/ready  ## change the core in small ways and see whether a test notices
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py --write $(MUTANTS)
-
-check: .venv/ready  ## format, lint, types, docs
 
 check: $(VENV)/ready  ## format, lint, types, docs
 	$(BIN)/ruff format --check .
