@@ -75,14 +75,25 @@ EDGES: dict[str, set[str]] = {
     },
     "models": {"errors", "files", "losses", "modes", "ranges", "registry"},
     "learner": {"methods", "models", "types"},
+    "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "types"},
     "export": {"errors", "files", "models"},
     "prediction": {"data", "devices", "errors", "files", "images", "models", "names"},
     "runs": GROUND
-    | {"data", "devices", "evaluation", "images", "learner", "locks", "methods", "models"}
+    | {
+        "data",
+        "devices",
+        "evaluation",
+        "features",
+        "images",
+        "learner",
+        "locks",
+        "methods",
+        "models",
+    }
     | {"version"},
     "training": GROUND
-    | {"data", "devices", "evaluation", "images", "learner", "methods", "models"}
+    | {"data", "devices", "evaluation", "features", "images", "learner", "methods", "models"}
     | {"runs", "version"},
     "report": {"files"},
     "experiments": GROUND
