@@ -36,6 +36,8 @@ GROUND = {
     "modes",
     "ranges",
     "registry",
+    "locks",
+    "processes",
 }
 
 # What the files of a run folder are called is known to one room.
@@ -51,12 +53,13 @@ EDGES: dict[str, set[str]] = {
     "files": {"errors"},
     "names": {"errors", "files"},
     "locks": {"errors"},
+    "processes": {"errors"},
     "registry": {"errors"},
     "config": {"errors"},
     "types": {"labels"},
     "devices": {"errors"},
     "ranges": {"errors"},
-    "data": {"config", "errors", "files", "labels", "names", "registry"},
+    "data": {"config", "errors", "files", "labels", "names", "ranges", "registry"},
     "benchmarks": {"registry", "data", "errors", "files", "labels", "names"},
     "check": {"registry", "data", "errors", "labels", "names"},
     "images": {"data", "errors", "files", "types"},
@@ -78,7 +81,8 @@ EDGES: dict[str, set[str]] = {
     "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "types"},
     "export": {"errors", "files", "models"},
-    "prediction": {"data", "devices", "errors", "files", "images", "models", "names"},
+    "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
+    | {"processes"},
     "runs": GROUND
     | {
         "data",
@@ -238,7 +242,7 @@ def test_a_verb_imports_what_is_heavy_when_it_runs(path: Path) -> None:
     found = set(imports(at_import(path)))
     assert not {name.split(".")[0] for name in found} & HEAVY
     ours = {part_of(name) for name in found if name.split(".")[0] == "tacit"}
-    assert ours <= {"version", "cli", "config", "errors", "files", "registry"}
+    assert ours <= {"version", "cli", "config", "errors", "files", "processes", "registry"}
 
 
 @pytest.mark.parametrize("name", ["runs/folder.py", "data/splits.py"])

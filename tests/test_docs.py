@@ -133,7 +133,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to run things in; what they change outside of it is put back."""
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TACIT_DEBUG", raising=False)
+    monkeypatch.delenv("TACIT_TRACEBACK", raising=False)
     threads, tables = torch.get_num_threads(), [(table, dict(table)) for table in (METHODS, MODELS)]
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):

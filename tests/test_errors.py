@@ -56,3 +56,9 @@ def test_an_unknown_name_like_no_other_comes_with_all() -> None:
     error = unknown_name("method", "resnet50", iter(KNOWN))
     expected = "There is no method called 'resnet50'; known: an, bce, em_apl, ignore."
     assert str(error) == expected
+
+
+def test_what_files_hold_does_not_reach_a_terminal_as_it_is() -> None:
+    said = str(DataError("a\x1b[2J\u2028\ud800\nb" + "c" * 100_000 + "end"))
+    assert said.startswith("a\\x1b[2J\\u2028\\ud800\nbccc") and said.endswith("cccend")
+    assert len(said) < 2000

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tacit import files
-from tacit.errors import TacitError
-from tacit.files import reserve, write_atomically, write_text
+from tacit.errors import DataError, TacitError
+from tacit.files import read_array, read_json, reserve, write_atomically, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -197,3 +198,38 @@ def test_a_missing_folder_is_an_error_and_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_text(tmp_path / "none" / "words.txt", "new")
     assert names(tmp_path) == []
+
+
+def test_a_full_disk_is_named_whatever_a_library_makes_of_it(tmp_path: Path) -> None:
+    def fill(partial: Path) -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904
+
+    with pytest.raises(TacitError, match=r"words\.txt cannot be written: there is no room left"):
+        write_atomically(tmp_path / "words.txt", fill)
+
+
+@pytest.mark.parametrize("damage", ["header", "shape", "zip", "kind", "nothing"])
+def test_a_damaged_array_is_refused_in_a_sentence(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((2, 3)))
+    whole = path.read_bytes()
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    damaged = {
+        "header": whole.replace(b"{'descr'", b"{'de\x00cr'"),
+        "shape": whole.replace(b"(2, 3)", b"(2,30000000000000)"),
+        "zip": (tmp_path / "a.npz").read_bytes()[:-40],
+        "kind": whole.replace(b"'<f8'", b"'|O8'"),
+        "nothing": b"",
+    }
+    path.write_bytes(damaged[damage])
+    with pytest.raises(DataError, match=r"a\.npy"):
+        read_array(path)
+
+
+def test_json_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="nested too deeply"):
+        read_json(tmp_path / "a.json")

@@ -198,14 +198,16 @@ class TestTowers:
 
         asked: list[Any] = []
         fake = SimpleNamespace(
-            create_model_and_transforms=lambda name, pretrained: (
-                asked.append((name, pretrained)) or (Towers(), None, "prepare")
+            create_model_and_transforms=lambda name, **said: (
+                asked.append((name, said)) or (Towers(), None, "prepare")
             ),
             get_tokenizer=lambda name: lambda texts: torch.tensor([len(text) for text in texts]),
         )
         monkeypatch.setitem(sys.modules, "open_clip", fake)
         tower, texts, prepare = open_clip_towers("small", "weights", ["a", "bcd"])
-        assert asked == [("small", "weights")]
+        assert asked == [("small", {"pretrained": "weights", "image_resize_mode": "squash"})]
+        with pytest.raises(UsageError, match="'squish'; did you mean 'squash'"):
+            open_clip_towers("small", "weights", ["a"], resize="squish")  # type: ignore[arg-type]
         assert texts.tolist() == [[1.0], [3.0]] and texts.dtype == torch.float32
         assert tower(torch.ones(1)).item() == 2 and str(prepare) == "prepare"
 
@@ -222,7 +224,7 @@ class TestTowers:
             open_clip_towers("small", "weights", [])
 
     def test_what_it_does_not_know_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(name: str, pretrained: str) -> None:
+        def refuse(name: str, **said: str) -> None:
             raise RuntimeError(f"Model config for {name} not found.\nAnd much more.")
 
         fake = SimpleNamespace(create_model_and_transforms=refuse)

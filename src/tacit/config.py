@@ -139,6 +139,12 @@ class Phase(Section):
     patience: int | None = Field(
         None, ge=0, description="epochs without a better one before the phase ends early"
     )
+    max_drop: Positive | None = Field(
+        None, description="points below the best epoch at which the phase ends early"
+    )
+    own_best: bool = Field(
+        False, description="judge the phase by its own best epoch, not by those before it"
+    )
     freeze: tuple[str, ...] = Field((), description="modules of the model that do not learn")
     features: Literal["fresh", "maps", "pooled"] = Field(
         "fresh", description="how often a frozen trunk reads an image"
@@ -215,8 +221,10 @@ def load_recipe(path: Path) -> dict[str, Any]:
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"The recipe {path} cannot be read: {reason}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"The recipe {path} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise UsageError(f"The recipe {path} is nested too deeply.") from error
 
 
 def parse_setting(setting: str) -> tuple[list[str], Any]:
@@ -226,7 +234,7 @@ def parse_setting(setting: str) -> tuple[list[str], Any]:
         raise UsageError(f"'{setting}' is no setting; write table.key=value, e.g. run.seed=1.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     return key.strip().split("."), value
 

@@ -58,7 +58,7 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Build the error for a name that is in none of our tables."""
-    known = sorted(known)
+    known = sorted(map(str, known))  # a file may have numbers among them
     match = nearest_name(name, known)
     listed = f"known: {', '.join(known)}." if known else "there are none at all."
     hint = f"did you mean '{match}'?" if match else listed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -10,8 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tacit.errors import DataError, TacitError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 try:
     import fcntl
@@ -30,6 +35,8 @@ REASONS = {
     errno.EROFS: "its disk can only be read; choose another place",
     errno.EACCES: "you are not allowed to; choose another place, or change its permissions",
     errno.EPERM: "you are not allowed to; choose another place, or change its permissions",
+    errno.ENOTDIR: "a part of its path is a file, not a folder; choose another place",
+    errno.EISDIR: "it is a folder, not a file; choose another place",
     errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
     errno.EIO: "its disk is broken, or gone",
 }
@@ -75,11 +82,27 @@ def telling(path: Path) -> Iterator[None]:
     """Say in a sentence why something cannot be written."""
     try:
         yield
-    except OSError as error:
-        about = error.filename is None or str(error.filename).startswith(str(path.parent))
-        if error.errno not in REASONS or not about:  # it may be about a file that was read
+    except TacitError:
+        raise
+    except Exception as error:
+        refused = _find_refusal(error)
+        if refused is None or not _is_about(refused, path):
             raise
-        raise TacitError(f"{path} cannot be written: {REASONS[error.errno]}.") from error
+        raise TacitError(f"{path} cannot be written: {REASONS[refused.errno or 0]}.") from error
+
+
+def _find_refusal(error: BaseException | None) -> OSError | None:
+    """Return what the system refused; libraries may say something else of it, as torch does."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REASONS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_about(refused: OSError, path: Path) -> bool:
+    """Whether it is what was to be written that was refused, and no file that was read."""
+    return refused.filename is None or str(refused.filename).startswith(str(path.parent))
 
 
 def reserve(path: Path, size: int) -> None:
@@ -167,3 +190,36 @@ def _remove_if_dead(partial: Path) -> None:
             shutil.rmtree(partial) if is_folder else partial.unlink()
     finally:
         os.close(held)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, or say why not."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not readable as JSON: {error}.") from error
+    except RecursionError as error:
+        raise DataError(f"{path} is not readable as JSON: it is nested too deeply.") from error
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a ``.npz`` file by name, or the one of a ``.npy`` file as ``""``."""
+    import numpy as np
+
+    try:
+        with path.open("rb") as opened:  # numpy leaves files open that it cannot read
+            stored = np.load(opened, allow_pickle=False)
+            return {"": stored} if isinstance(stored, np.ndarray) else dict(stored)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # a damaged header makes numpy and zipfile raise almost anything
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path} is no file of numpy arrays, or damaged: {reason}.") from error
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read the one array of a ``.npy`` file."""
+    arrays = read_arrays(path)
+    if "" not in arrays:
+        raise DataError(f"{path} holds several arrays, where one is expected (.npy).")
+    return arrays[""]

@@ -39,8 +39,8 @@ def _is_text(joined: str) -> bool:
 
 def check_file_name(what: str, name: str) -> str:
     """Return a name if a file or folder can be called like it on every system."""
-    odd = not name.strip() or name.startswith(".") or any(s in name for s in '/\\\0\n\r:*?"<>|')
-    if odd or len(name.encode(errors="replace")) > LONGEST_FILE_NAME:
+    odd = not name.strip() or name.startswith(".") or any(s in name for s in '/\\:*?"<>|')
+    if odd or not name.isprintable() or len(name.encode(errors="replace")) > LONGEST_FILE_NAME:
         raise DataError(f"The {what} {name!r} cannot be the name of a file; rename it.")
     return name
 

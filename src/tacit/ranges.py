@@ -8,8 +8,9 @@ share have a name here.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
@@ -46,6 +47,20 @@ def check(name: str, annotation: Any, value: Any) -> Any:
         except (ValidationError, TypeError, ValueError):
             allowed = say(schema(annotation) or {"type": str(annotation)})
             raise UsageError(f"{name} must be {allowed}, not {value!r}.") from error
+
+
+def check_arguments(
+    where: str, function: Callable[..., Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return options that a function's annotations allow; they come from a recipe."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):  # names that are imported for the type checker alone
+        hints = {}
+    return {
+        key: check(f"'{where}.{key}'", hints[key], value) if key in hints else value
+        for key, value in options.items()
+    }
 
 
 def schema(annotation: Any) -> dict[str, Any]:

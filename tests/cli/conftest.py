@@ -48,7 +48,7 @@ def call(
 ) -> Call:
     """Return a function that runs a command in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TACIT_DEBUG", raising=False)
+    monkeypatch.delenv("TACIT_TRACEBACK", raising=False)
 
     def answer(*arguments: str | Path) -> Answer:
         capsys.readouterr()
@@ -88,9 +88,9 @@ def spawn() -> Callable[..., subprocess.CompletedProcess[str]]:
         *arguments: str, debug: bool = False, **options: Any
     ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "COLUMNS": "100"}
-        environment.pop("TACIT_DEBUG", None)
+        environment.pop("TACIT_TRACEBACK", None)
         if debug:
-            environment["TACIT_DEBUG"] = "1"
+            environment["TACIT_TRACEBACK"] = "1"
         return subprocess.run(
             [sys.executable, *arguments],
             env=environment,

@@ -120,3 +120,22 @@ def test_real_photographs_raise_no_false_alarm(call: Call) -> None:
     assert found == {"near_duplicate": 1}
     said = summary["kinds"]["near_duplicate"]["first"][0]
     assert {said["image"], said["other"]} == {"8038.jpg", "25733.jpg"}
+
+
+@pytest.mark.parametrize("verb", ["check", "observe"])
+def test_what_training_is_told_of_a_table_is_told_here(
+    call: Call, tmp_path: Path, verb: str
+) -> None:
+    rows = "1.jpg,cat & dog,1\n2.jpg,dog,0\n"
+    (tmp_path / "lists.csv").write_text(f"file,labels,shop\n{rows}")
+    (tmp_path / "ones.csv").write_text("file,cat,dog,open\n1.jpg,1,0,1\n2.jpg,1,1,0\n")
+    more = ("--json", "--absent=negative") + (("--no-decode",) if verb == "check" else ("--out=a",))
+    count = "classes" if verb == "check" else "per class"
+    separated = call(verb, "lists.csv", "--separator=&", *more).json()[count]
+    more = (*more[:2], "--no-decode" if verb == "check" else "--out=b")
+    others = call(verb, "ones.csv", "--other-columns=open", *more).json()[count]
+    for found in (separated, others):
+        assert found == 2 if verb == "check" else set(found) == {"cat", "dog"}
+    (tmp_path / "coco.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    answer = call(verb, "coco.json", "--format=coco_json", "--separator=&")
+    assert answer.status == 2 and "separator" in answer.err

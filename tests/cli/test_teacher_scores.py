@@ -46,8 +46,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def prepare(image: Image.Image) -> torch.Tensor:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
-    def create(name: str, pretrained: str) -> tuple[Any, None, Any]:
-        wanted.append((name, pretrained))
+    def create(name: str, pretrained: str, image_resize_mode: str) -> tuple[Any, None, Any]:
+        wanted.append((name, pretrained, image_resize_mode))
         return Towers(), None, prepare
 
     def tokenise(texts: list[str]) -> torch.Tensor:
@@ -65,7 +65,7 @@ def test_a_model_scores_the_training_images(
     model = ("--model=small", "--weights=mine", "--template=see {}", "--temperature=0.5")
     answer = call("teacher-scores", "scenes", "--out=new/t.npz", "--device=cpu", *model, *FLAGS)
     assert answer.status == 0, answer.err
-    assert asked == [("small", "mine"), [f"see {name}" for name in train.classes]]
+    assert asked == [("small", "mine", "squash"), [f"see {name}" for name in train.classes]]
     stored = np.load(tmp_path / "new" / "t.npz")
     assert stored["names"].tolist() == list(train.images)
     assert stored["classes"].tolist() == list(train.classes)
@@ -77,6 +77,18 @@ def test_a_model_scores_the_training_images(
     np.testing.assert_allclose(stored["scores"], expected, atol=1e-5)
     assert re.search(r"images +classes .*\n +40 +12 ", answer.out)
     assert "tacit train --method vlpl --data scenes --set data.options.images=50" in answer.err
+
+
+def test_what_is_not_said_is_as_the_literature_has_it(call: Call, train: Any, asked: Any) -> None:
+    """The whole image, squeezed as for training, and a sentence with its full stop."""
+    assert call("teacher-scores", "scenes", "--out=t.npz", "--device=cpu", *FLAGS).status == 0
+    sentences = [f"a photo of a {name}." for name in train.classes]
+    assert asked == [("ViT-B-16", "openai", "squash"), sentences]
+    same = ("teacher-scores", "scenes", "--device=cpu", "--template={}", *FLAGS)
+    assert call(*same, "--out=u.npz", "--resize=shortest").status == 0
+    assert asked[2:] == [("ViT-B-16", "openai", "shortest"), list(train.classes)]
+    refused = call(*same, "--out=v.npz", "--resize=crop")
+    assert refused.status == 2 and "squash" in refused.err
 
 
 def test_crops_change_what_it_says(call: Call, asked: list[Any], tmp_path: Path) -> None:
@@ -200,8 +212,8 @@ def test_a_wrong_request_is_answered_by_a_sentence(call: Call, train: Any, tmp_p
         (*both, "--names=twice.txt"): (3, "has 3 lines but 2 different names"),
         (*both, "--names=others.txt"): (3, "lacks 40 of 40 training images, beginning with"),
         (*both, "--names=none.txt"): (3, "none.txt cannot be read"),
-        ("--embeddings=none.npy", "--texts=t.npy"): (3, "none.npy cannot be read as an array"),
-        ("--embeddings=text.npy", "--texts=t.npy"): (3, "text.npy cannot be read as an array"),
+        ("--embeddings=none.npy", "--texts=t.npy"): (3, "none.npy cannot be read"),
+        ("--embeddings=text.npy", "--texts=t.npy"): (3, "text.npy is no file of numpy arrays"),
         ("--embeddings=flat.npy", "--texts=t.npy"): (3, "flat.npy holds no table of numbers"),
     }
     for given, (status, sentence) in wrong.items():

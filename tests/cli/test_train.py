@@ -244,7 +244,7 @@ def test_a_damaged_record_ends_with_3(call: Call, copied: Path) -> None:
     (copied / "run.json").write_text("{")
     answer = call("train", "--resume", "--out", copied)
     assert answer.status == 3
-    assert "run.json does not hold the configuration of a run" in answer.err
+    assert "run.json is not readable as JSON" in answer.err
 
 
 def test_more_images_in_a_batch_than_there_are_ends_with_3(call: Call, small: Small) -> None:

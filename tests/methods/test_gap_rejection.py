@@ -233,6 +233,21 @@ def test_no_preset_suspects_a_known_cell(preset: str | None) -> None:
     assert not step.suspects[labels != 0].any()
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_cells_of_an_image_without_a_positive_are_rejected_as_released(preset: str | None) -> None:
+    """Its masked view is the image itself, but in training mode the logits differ."""
+    labels = [[1, 0, 0, 0], [0, 0, 0, 0]]
+    method = ready(labels, preset, warmup_epochs=0)
+    step = method.step(ScriptedModel(WEAK, STRONG, MASKED), make_batch(labels), LATE)
+    of_the_second = [column for row, column in cells(step.suspects) if row == 1]
+    if preset != "released":
+        assert of_the_second == []
+        return
+    gap, tau, mu = (step.evidence["gap"], method.gap_average, method.logit_average)
+    over = (gap[1] > tau.current()) & (step.evidence["logit"][1] > mu.current())
+    assert of_the_second == over.nonzero().flatten().tolist() and of_the_second
+
+
 def test_rejection_does_not_depend_on_the_weights_of_the_companions() -> None:
     found = []
     for weight in (0.0, 0.1, 10.0):

@@ -23,6 +23,7 @@ DEFAULTS = {
     "strong_view": True,
     "reject_weight": 1.0,
     "spbc_weight": 1.0,
+    "spbc_over": "positives",
     "consistency_weight": 0.5,
     "consistency_gradient": "both",
     "cam_threshold": 0.4,
@@ -30,6 +31,8 @@ DEFAULTS = {
     "cam_relu": False,
     "mask_fill": "mean",
     "gap_mode": "train",
+    "read_twice": False,
+    "reject_whole": False,
     "gap_decay": 0.999,
     "average_decay": 0.999,
     "average_scope": "unknown",
@@ -44,11 +47,18 @@ AT_ONCE = {"warmup_epochs": 3, "warmup_share": 0.0, "least_lift": 0.0}
 UNCORRECTED = {**AT_ONCE, "bias_correction": False, "gap_mode": "update"}
 DEPARTURES = {
     "robust": {},
-    "paper": {**UNCORRECTED, "spbc_weight": 0.1, "warmup_loss": "an_only", "epsilon": 0.0},
+    "paper": {
+        **UNCORRECTED,
+        "spbc_weight": 0.1,
+        "spbc_over": "images",
+        "warmup_loss": "an_weak",
+        "epsilon": 0.0,
+    },
     "released": {
         **UNCORRECTED,
         "cam_normalisation": "batch_div_max",
         "cam_threshold": 0.8,
+        "reject_whole": True,
         "average_scope": "all",
         "spbc_weight": 0.5,
     },
@@ -58,6 +68,8 @@ DEPARTURES = {
         **UNCORRECTED,
         "cam_normalisation": "batch_minmax",
         "cam_threshold": 0.5,
+        "read_twice": True,
+        "reject_whole": True,
         "average_scope": "all",
         "spbc_weight": 0.5,
     },
@@ -78,18 +90,18 @@ SUSPICION = {"suspects", "ignore", "ignore gradient"}
 IMAGE = {"masked image", "gap", "tau"}
 
 
-def seen_in_two_steps(**options: Any) -> dict[str, Any]:
+def seen_in_two_steps(labels: list[list[int]] = LABELS, **options: Any) -> dict[str, Any]:
     """Take two steps without learning and return everything that a switch could change."""
     torch.manual_seed(0)
     model = build_model(classes=("a", "b", "c", "d"), size=24, trunk="tiny").double()
     images: list[Tensor] = []
     model.trunk.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0]))
     method = Ignore(**{"warmup_epochs": 0, "least_lift": 0.0, **options})
-    method.setup(annotations_of(LABELS))
+    method.setup(annotations_of(labels))
     method.double()
     for _ in range(2):
-        weak, strong = torch.randn(2, len(LABELS), 3, 24, 24, dtype=torch.float64)
-        step = method.step(model, make_batch(LABELS, weak=weak, strong=strong), Clock(2, 25))
+        weak, strong = torch.randn(2, len(labels), 3, 24, 24, dtype=torch.float64)
+        step = method.step(model, make_batch(labels, weak=weak, strong=strong), Clock(2, 25))
     seen: dict[str, Any] = {
         "views": method.views,
         "suspects": step.suspects,
@@ -139,6 +151,7 @@ SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"reject_weight": 2.0}, {"ignore", "ignore gradient"}, set()),
     ({"spbc_weight": 0.3}, {"spbc", "spbc gradient"}, set()),
     ({"spbc_weight": 0}, {"spbc", "spbc gradient"}, set()),
+    ({"spbc_over": "images"}, set(), {"spbc", "spbc gradient"}),  # as many positives as images
     ({"consistency_weight": 0.3}, {"consistency", "consistency gradient"}, set()),
     ({"consistency_weight": 0}, {"consistency", "consistency gradient"}, set()),
     ({"consistency_gradient": "strong"}, {"consistency gradient"}, set()),
@@ -149,6 +162,8 @@ SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"mask_fill": "black"}, IMAGE, SUSPICION),
     ({"gap_mode": "update"}, {"remembered"}, set()),
     ({"gap_mode": "evaluation"}, {*IMAGE, "mu", "visible", "passes"}, SUSPICION),
+    ({"read_twice": True}, {"remembered", "passes"}, set()),
+    ({"reject_whole": True}, set(), SUSPICION),  # the whole image hardly differs from itself
     ({"gap_decay": 0.5}, {"tau"}, SUSPICION),
     ({"average_decay": 0.5}, {"mu"}, SUSPICION),
     ({"average_scope": "all"}, {"mu"}, SUSPICION),
@@ -157,6 +172,7 @@ SWITCHES: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"warmup_epochs": None, "warmup_share": 0.1}, SUSPICION, set()),
     ({"least_lift": 0.1}, SUSPICION, set()),
     ({"warmup_loss": "an_only"}, set(), set()),
+    ({"warmup_loss": "an_weak"}, set(), set()),
     ({"epsilon": 1e-3}, {"ignore", "spbc", "ignore gradient", "spbc gradient"}, set()),
 ]
 
@@ -220,8 +236,38 @@ def test_the_warm_up_may_be_assume_negative_alone() -> None:
     companions = {"spbc", "spbc gradient", "consistency", "consistency gradient"}
     assert differing(full, alone) == companions
     assert "spbc" not in alone and "consistency" not in alone
+    weak = seen_in_two_steps(warmup_epochs=2, warmup_loss="an_weak")
+    plain = seen_in_two_steps(warmup_epochs=2, warmup_loss="an_only", strong_view=False)
+    assert differing(weak, plain) == {"views"}  # the strong view is loaded, but not read
     over = seen_in_two_steps(warmup_epochs=1, warmup_loss="an_only")
     assert differing(over, seen_in_two_steps(warmup_epochs=1)) == set()
+
+
+def test_reading_twice_is_remembered_twice() -> None:
+    """As in CALR's code, every view enters the running statistics twice, one after the other."""
+    model = build_model(classes=("a", "b", "c", "d"), size=24, trunk="tiny").double()
+    method = Ignore(warmup_epochs=0, gap_mode="update", read_twice=True)
+    method.setup(annotations_of(LABELS))
+    method.double()
+    images: list[Tensor] = []
+    model.trunk.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0]))
+    weak, strong = torch.randn(2, len(LABELS), 3, 24, 24, dtype=torch.float64)
+    step = method.step(model, make_batch(LABELS, weak=weak, strong=strong), Clock(2, 25))
+    assert len(images) == 6 and all(torch.equal(images[n], images[n + 1]) for n in (0, 2, 4))
+    assert torch.equal(images[0], weak) and torch.equal(images[2], strong)
+    once = Ignore(warmup_epochs=0, gap_mode="update")
+    once.setup(annotations_of(LABELS))
+    torch.testing.assert_close(
+        once.double().step(model, make_batch(LABELS, weak=weak, strong=strong), Clock(2, 25)).loss,
+        step.loss,
+    )
+
+
+def test_known_positives_over_images_as_printed() -> None:
+    labels = [*LABELS[:3], [-1, 0, 0, 0], LABELS[4]]  # four positives in five images
+    found, printed = (seen_in_two_steps(labels, spbc_over=over) for over in ("positives", "images"))
+    torch.testing.assert_close(printed["spbc"] * 5, found["spbc"] * 4)
+    assert found["spbc"] != printed["spbc"]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +299,7 @@ def test_rejection_waits_until_known_positives_stand_out_and_rests_when_they_do_
     "name",
     [
         "consistency_gradient",
+        "spbc_over",
         "cam_normalisation",
         "mask_fill",
         "gap_mode",

@@ -32,7 +32,7 @@ SINGLE = [[1, 0, 0, 0], [0, 0, 1, 0]]
 FULL = [[1, -1, 1, -1], [-1, 1, 1, -1]]
 SHARES = [[0.55, 0.05, 0.38, 0.02], [0.1, 0.5, 0.35, 0.05]]
 ESTIMATES = [[5.2933048, 0.2, -0.1, 0.35], [-0.4, 0.05, 5.2933048, 0.3]]
-RELEASED = {"epsilon": 1e-5}
+RELEASED = {"preset": "released"}
 LATE = Clock(5, 10)
 # Two of eight cells: a quarter, in the second epoch.
 QUARTER = {"rate": 0.25}
@@ -49,20 +49,20 @@ CASES: dict[str, tuple[str, dict[str, Any], list[list[int]], Clock]] = {
     "EM_APL": ("em_apl", RELEASED, SINGLE, LATE),
     "ASL_sum_4_1": (
         "asl",
-        {"positive_focus": 1, "detach_focus": False, "reduction": "sum"},
+        {"positive_focus": 1, "detach_focus": False, **RELEASED},
         SINGLE,
         LATE,
     ),
-    "ASL_sum_4_0_dtgfl": ("asl", {"reduction": "sum"}, SINGLE, LATE),
+    "ASL_sum_4_0_dtgfl": ("asl", RELEASED, SINGLE, LATE),
     "ASL_q2l_2_0_dtgfl": (
         "asl",
         {"negative_focus": 2, "scale": 1000, "epsilon": 1e-5},
         SINGLE,
         LATE,
     ),
-    "Hill_sum": ("hill", {"reduction": "sum"}, SINGLE, LATE),
-    "SPLC_sum_active": ("splc", {"reduction": "sum"}, SINGLE, LATE),
-    "SPLC_sum_inactive": ("splc", {"reduction": "sum", "from_epoch": 9}, SINGLE, LATE),
+    "Hill_sum": ("hill", RELEASED, SINGLE, LATE),
+    "SPLC_sum_active": ("splc", RELEASED, SINGLE, LATE),
+    "SPLC_sum_inactive": ("splc", {"from_epoch": 9, **RELEASED}, SINGLE, LATE),
     "GR_epoch1": ("gr", {}, SINGLE, Clock(1, 8)),
     "GR_epoch8": ("gr", {}, SINGLE, Clock(8, 8)),
     "LL-R": ("ll_r", QUARTER, SINGLE, Clock(2, 10)),

@@ -52,6 +52,22 @@ def test_pooling_and_the_linear_map_commute(trunk: str, trunk_options: dict[str,
     assert maps.std((2, 3)).min() > 0
 
 
+@torch.no_grad()
+def test_a_map_may_be_without_the_bias() -> None:
+    usual, bare = build(), build(options={"bias_in_map": False})
+    for model in (usual, bare):
+        model.head.bias.copy_(torch.linspace(-2, 3, 5))
+    logits, maps = usual.localise(images())
+    same, without = bare.localise(images())
+    assert torch.equal(logits, same)
+    shift = usual.head.bias.view(1, -1, 1, 1).expand_as(maps)
+    torch.testing.assert_close(maps - without, shift, rtol=0, atol=1e-5)
+    boosted = build(options={"bias_in_map": False}, boost=5.0)
+    torch.testing.assert_close(
+        *(f.mean((2, 3)) if f.ndim == 4 else f for f in boosted.localise(images()))
+    )
+
+
 def test_the_bias_is_part_of_the_map() -> None:
     model = build()
     with torch.no_grad():

@@ -121,8 +121,9 @@ def test_each_process_takes_its_shards_and_the_first_puts_them_together(
     model_folder: Path, images: Path, tmp_path: Path, once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out.parquet"
-    finish = run._finish
+    finish, await_parts = run._finish, run._await_parts
     monkeypatch.setattr(run, "_finish", lambda plan, place: None)
+    monkeypatch.setattr(run, "_await_parts", lambda plan, processes, wait: None)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     predict(model_folder, images, out)
@@ -132,6 +133,7 @@ def test_each_process_takes_its_shards_and_the_first_puts_them_together(
     assert predict(model_folder, images, out) is None
     assert len(list(parts.glob("part-*"))) == 6
     monkeypatch.setattr(run, "_finish", finish)
+    monkeypatch.setattr(run, "_await_parts", await_parts)
     monkeypatch.setenv("RANK", "0")
     assert predict(model_folder, images, out) is not None
     assert out.read_bytes() == once.read_bytes()
@@ -186,7 +188,7 @@ def test_a_process_that_comes_late_finds_nothing_to_do(
     # It may have read the plan just before the first process began to remove it.
     parts.mkdir()
     shutil.copy(tmp_path / "_plan.json", parts)
-    monkeypatch.setattr(run, "_await_plan", lambda place: read_plan(place.folder))
+    monkeypatch.setattr(run, "_await_plan", lambda place, wait: read_plan(place.folder))
     assert predict(model_folder, images, out) is None
     assert [path.name for path in parts.iterdir()] == ["_plan.json"]
 
@@ -208,6 +210,7 @@ def test_what_is_finished_is_not_done_again(
     monkeypatch.setattr(run, "write_part", lambda table, path, *_: written.append(path.name))
     (tmp_path / "shards/part-000003.parquet").unlink()
     monkeypatch.setattr(run, "_finish", lambda plan, place: None)
+    monkeypatch.setattr(run, "_await_parts", lambda plan, processes, wait: None)
     predict(model_folder, images, tmp_path / "shards")
     assert written == ["part-000003.parquet"]
 

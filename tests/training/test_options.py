@@ -13,8 +13,10 @@ from tacit.data.source import Splits
 from tacit.errors import UsageError
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
+from tacit.models.artefact import read_config
 from tacit.runs.folder import Log
 from tacit.training import run
+from tacit.training.interrupts import Interrupted
 from tacit.training.trainer import Trainer
 
 Configure = Callable[..., Config]
@@ -48,23 +50,71 @@ def test_a_view_that_nobody_makes_is_refused(
         run.complete(configure(f"method.name={name}"))
 
 
+def script(trainer: Any, *maps: float) -> Any:
+    """Give the validations of a trainer prescribed results, one after the other."""
+    left, scores = iter(maps), trainer._validate
+
+    def validate() -> tuple[Any, ...]:
+        found: tuple[Any, ...] = scores()
+        object.__setattr__(found[1], "map", next(left))
+        return found
+
+    trainer._validate = validate
+    return trainer
+
+
 @pytest.mark.parametrize("patience", [0, 1])
 def test_a_phase_ends_when_nothing_gets_better(
     make_trainer: Callable[..., Any], patience: int
 ) -> None:
     trainer = make_trainer(f"phases.patience={patience}", "phases.epochs=9")
-    maps = iter([10.0, 30.0, 20.0, 25.0, 40.0, 1.0, 1.0, 1.0, 1.0])
-    scores = trainer._validate
-
-    def validate() -> tuple[Any, ...]:
-        found = scores()
-        object.__setattr__(found[1], "map", next(maps))
-        return found
-
-    trainer._validate = validate
+    script(trainer, 10.0, 30.0, 20.0, 25.0, 40.0, 1.0, 1.0, 1.0, 1.0)
     assert trainer.fit()["map"] == 30.0
     # Patience 0 stops after epoch 3, patience 1 after epoch 4: both wait for a better second one.
     assert trainer.position.finished_epochs == 3 + patience
+
+
+@pytest.mark.parametrize(("drop", "epochs"), [(1.5, 3), (2.0, 5), (10.0, 6)])
+def test_a_phase_ends_so_many_points_below_the_best(
+    make_trainer: Callable[..., Any], drop: float, epochs: int
+) -> None:
+    trainer = make_trainer(f"phases.max_drop={drop}", "phases.epochs=6")
+    script(trainer, 10.0, 30.0, 28.0, 31.0, 28.5, 1.0)  # 2.0 below is not more than 2.0
+    trainer.fit()
+    assert trainer.position.finished_epochs == epochs
+    again = script(make_trainer(f"phases.max_drop={drop}", "phases.epochs=6"))
+    again.fit(resume=True)  # no further epoch: it ended here
+    assert again.position.finished_epochs == epochs
+
+
+TWO = [{"epochs": 2, "batch": 32}, {"epochs": 3, "batch": 32, "patience": 0, "max_drop": 5.0}]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_phase_may_be_judged_by_its_own_best(make_trainer: Callable[..., Any], own: bool) -> None:
+    trainer = make_trainer(phases=[TWO[0], {**TWO[1], "own_best": own}])
+    script(trainer, 50.0, 60.0, 40.0, 42.0, 41.0)
+    best = trainer.fit()
+    kept = (42.0, 1, 2) if own else (60.0, 0, 2)
+    assert (best["map"], best["phase"], best["epoch"]) == kept
+    assert read_config(trainer.folder)["best"] == best  # the model of that epoch is in the folder
+    # Against the best of both, the second phase has failed after its first epoch.
+    assert trainer.position.finished_epochs == (5 if own else 3)
+
+
+@pytest.mark.parametrize("after", [3, 6, 7, 9])
+def test_an_interrupted_phase_ends_where_it_would_have(
+    configure: Configure, splits: Splits, tmp_path: Path, stop_at: Any, after: int
+) -> None:
+    """In the first phase, at its end, in the second one and at the end of an epoch of it."""
+    config = configure(phases=[TWO[0], {**TWO[1], "own_best": True, "patience": 9}])
+    straight = run.train(config, tmp_path / "straight", splits=splits)["result"]["best"]
+    assert straight["phase"] == 1
+    with pytest.raises(Interrupted):
+        run.train(config, tmp_path / "run", splits=splits, reporter=stop_at(after))
+    assert run.train(config, tmp_path / "run", splits=splits, resume=True)["result"]["best"] == (
+        straight
+    )
 
 
 def test_what_a_method_asks_of_the_model_gives_way_to_the_recipe(configure: Configure) -> None:

@@ -59,3 +59,14 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     silent.end_epoch({"epoch": 1})
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_a_broken_line_is_left_out_and_counted_on(tmp_path: Path) -> None:
+    log = Log(tmp_path / "metrics.jsonl")
+    log.path.write_bytes(b'{"epoch": 1}\n{"epo\xff\n7\n{"epoch": 4}\n')
+    with pytest.warns(UserWarning, match="2 of 4 lines"):
+        assert log.read() == [{"epoch": 1}, {"epoch": 4}]
+    log.keep(3)  # the third epoch is the one whose line is 7
+    log.append({"epoch": 4, "again": True})
+    with pytest.warns(UserWarning, match="2 of 4 lines"):
+        assert log.read() == [{"epoch": 1}, {"epoch": 4, "again": True}]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tacit.data.listing import Boxes, Listing, join_splits
 from tacit.errors import DataError
+from tacit.files import read_json
 from tacit.labels import SparseLabels
 
 SPLITS = {"train": "train2014", "test": "val2014"}
+
+Annotation = tuple[int, int, list[float] | None]  # image, category, box if there is one
 
 
 def read(root: Path) -> Listing:
@@ -31,29 +32,36 @@ def read(root: Path) -> Listing:
             raise DataError(f"{path} has other categories than the training split.")
         classes = names
         column = {number: place for place, number in enumerate(categories)}
-        numbers = sorted({int(a["image_id"]) for a in annotations}, key=str)
+        numbers = sorted({image for image, _, _ in annotations}, key=str)
         row = {number: place for place, number in enumerate(numbers)}
-        rows = [row[int(a["image_id"])] for a in annotations]
-        columns = [column[int(a["category_id"])] for a in annotations]
+        rows = [row[image] for image, _, _ in annotations]
+        columns = [column[category] for _, category, _ in annotations]
         labels = SparseLabels.from_present(rows, columns, (len(numbers), len(classes)))
         images = [f"{official}/COCO_{official}_{number:012d}.jpg" for number in numbers]
         found[split] = (images, labels)
         boxes += [
-            (offset + r, c, _corners(a["bbox"]))
-            for r, c, a in zip(rows, columns, annotations, strict=True)
-            if "bbox" in a
+            (offset + r, c, box)
+            for r, c, (_, _, box) in zip(rows, columns, annotations, strict=True)
+            if box is not None
         ]
         offset += len(numbers)
     return join_splits("coco2014", root, classes or (), found, boxes=_join(boxes))
 
 
-def _read(path: Path) -> tuple[list[Any], dict[int, str]]:
+def _read(path: Path) -> tuple[list[Annotation], dict[int, str]]:
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         categories = {int(c["id"]): str(c["name"]) for c in content["categories"]}
-        annotations = content["annotations"]
-        strange = {int(a["category_id"]) for a in annotations} - set(categories)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        annotations = [
+            (
+                int(a["image_id"]),
+                int(a["category_id"]),
+                _corners(a["bbox"]) if "bbox" in a else None,
+            )
+            for a in content["annotations"]
+        ]
+        strange = {category for _, category, _ in annotations} - set(categories)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(f"{path} does not hold COCO's instances: {error!r}.") from error
     if strange:
         raise DataError(f"{path}: {len(strange)} category numbers are in no category.")
@@ -61,7 +69,7 @@ def _read(path: Path) -> tuple[list[Any], dict[int, str]]:
 
 
 def _corners(box: list[float]) -> list[float]:
-    left, top, width, height = box
+    left, top, width, height = map(float, box)
     return [left, top, left + width, top + height]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tacit.data.listing import Listing, join_splits
 from tacit.data.observe import label_all
 from tacit.errors import DataError
+from tacit.files import read_text
 from tacit.names import split_lines
 
 FOLDER = Path("CUB_200_2011")
@@ -35,9 +36,9 @@ def read(root: Path) -> Listing:
 
 def _pairs(path: Path) -> dict[str, str]:
     try:
-        lines = split_lines(path.read_text(encoding="utf-8"))
+        lines = split_lines(read_text(path))
         return dict(line.split(maxsplit=1) for line in lines if line.strip())
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise DataError(f"{path} does not hold a number and a word on each line.") from error
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from tacit.data.listing import Listing, join_splits
 from tacit.data.observe import label_all
 from tacit.errors import DataError
+from tacit.files import read_array
 
 # The official Concepts81, in alphabetical order.
 CLASSES = (
@@ -29,8 +28,10 @@ def read(root: Path) -> Listing:
     """Read the arrays. Images may be without any class; their order is that of the arrays."""
     found, notes = {}, []
     for split, official in SPLITS.items():
-        images = _load(root / f"formatted_{official}_images.npy")
-        labels = _load(root / f"formatted_{official}_labels.npy")
+        images = read_array(root / f"formatted_{official}_images.npy")
+        labels = read_array(root / f"formatted_{official}_labels.npy")
+        if images.ndim != 1 or images.dtype.kind not in "US":
+            raise DataError(f"formatted_{official}_images.npy in {root} is no list of file names.")
         if labels.shape != (len(images), len(CLASSES)):
             raise DataError(
                 f"NUS-WIDE's {split} split has {len(images)} images but labels of shape "
@@ -41,10 +42,3 @@ def read(root: Path) -> Listing:
         notes.append(f"{empty} images of {split} show none of the classes")
         found[split] = (names, label_all(labels))
     return join_splits("nuswide", root, CLASSES, found, notes)
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an array: {error}.") from error

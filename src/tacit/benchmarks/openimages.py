@@ -30,8 +30,10 @@ def read(root: Path) -> Listing:
     for split in SPLITS:
         table = _read(folder / split / "annotations-human.csv")
         images = sorted(pc.unique(table["ImageID"]).to_pylist())
-        rows = pc.index_in(table["ImageID"], pa.array(images)).to_numpy()
-        columns = pc.fill_null(pc.index_in(table["LabelName"], pa.array(classes)), -1).to_numpy()
+        rows = pc.index_in(table["ImageID"], pa.array(images, pa.string())).to_numpy()
+        columns = pc.fill_null(
+            pc.index_in(table["LabelName"], pa.array(classes, pa.string())), -1
+        ).to_numpy()
         states = np.where(table["Confidence"].to_numpy() == 1, 1, -1)
         kept = columns >= 0
         try:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tacit.errors import DataError
+from tacit.files import read_array, read_text
 from tacit.labels import SparseLabels
 from tacit.names import split_lines
 
@@ -112,21 +113,14 @@ def compare_labels(
 
 
 def _from_array(path: Path, shape: tuple[int, int]) -> SparseLabels:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an array: {error}.") from error
+    array = read_array(path)
     if array.shape != shape:
         raise DataError(f"{path} has the shape {array.shape}; {shape} was expected.")
-    if not np.isin(array, (-1, 0, 1)).all():
+    if array.dtype.kind not in "biuf" or not np.isin(array, (-1, 0, 1)).all():
         raise DataError(f"{path} may only hold 1, 0 and -1.")
     rows, columns = np.nonzero(array)
     return SparseLabels.from_cells(rows, columns, array[rows, columns], shape)
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        lines = split_lines(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
-    return [line for line in lines if line.strip()]
+    return [line for line in split_lines(read_text(path)) if line.strip()]

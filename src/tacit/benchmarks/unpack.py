@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
 import stat
@@ -28,6 +29,7 @@ BROKEN = (
     LZMAError,
     EOFError,
     RuntimeError,  # a zip that wants a password
+    ValueError,  # numbers in headers that are none
 )
 
 
@@ -128,6 +130,10 @@ def unpack(
             return len(waiting)
     except BROKEN as error:
         raise DamagedArchive(f"{archive} is damaged: {error or type(error).__name__}.") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the beginning of the file
+            raise
+        raise DamagedArchive(f"{archive} is damaged: its parts are not where it says.") from error
 
 
 def require_space(folder: Path, need: int, purpose: str) -> None:

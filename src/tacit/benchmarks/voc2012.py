@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tacit.data.listing import Listing, join_splits
 from tacit.errors import DataError
+from tacit.files import read_text
 from tacit.labels import SparseLabels
 from tacit.names import split_lines
 
@@ -47,12 +48,8 @@ def read(root: Path) -> Listing:
 
 
 def _flags(path: Path) -> list[tuple[str, int]]:
-    try:
-        lines = split_lines(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
     flags = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(split_lines(read_text(path)), 1):
         words = line.split()
         if not words:
             continue

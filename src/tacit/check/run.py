@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def check(
     jobs: int | None = None,
     without: Collection[str] = (),
     progress: Progress | None = None,
+    **options: Any,
 ) -> Report:
     """Look for whatever is wrong with a data set.
 
@@ -92,15 +93,15 @@ def check(
         jobs: How many processes decode; as many as there are cores if None.
         without: Kinds that are not told.
         progress: Called with how many images were read, of how many.
+        options: Further options of the format's reader.
     """
     for kind in without:
         if kind not in KINDS:
             raise unknown_name("kind of finding", kind, KINDS)
     name = format or recognise(path)
-    flags = {"--format": format, "--images": images, "--absent": absent}
-    said = [word for flag, value in flags.items() if value for word in (flag, str(value))]
+    said = _write_flags({"format": format, "images": images, "absent": absent, **options})
     findings = Findings(shlex.join([str(path), *said]), path.parent, without)
-    listing = _read(path, name, images, absent, findings)
+    listing = _read(path, name, images, absent, options, findings)
     findings.root = listing.root
     if listing.classes:
         find_in_labels(listing, findings)
@@ -113,12 +114,27 @@ def check(
     return Report(name, listing, findings, len(rows) if decode else 0)
 
 
+def _write_flags(options: Mapping[str, Any]) -> list[str]:
+    """Return how options are said on the command line; of several values, each has its flag."""
+    flags: list[str] = []
+    for name, value in options.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if each:
+                flags += [f"--{name.replace('_', '-')}", str(each)]
+    return flags
+
+
 def _read(
-    path: Path, name: str, images: Path | None, absent: Absent | None, findings: Findings
+    path: Path,
+    name: str,
+    images: Path | None,
+    absent: Absent | None,
+    options: dict[str, Any],
+    findings: Findings,
 ) -> Listing:
     """Read the labels; where they are refused, what can be read of them, or at least images."""
     try:
-        listing = read_listing(path, format=name, images=images, absent=absent)
+        listing = read_listing(path, format=name, images=images, absent=absent, **options)
     except DataError as error:
         findings.add("unreadable", {"why": str(error).rstrip(".")})
         if not path.exists() or name not in ("table",):

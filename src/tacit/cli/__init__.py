@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 from cyclopts import App, CycloptsError
 
 import tacit
-from tacit.errors import TacitError
-from tacit.files import REASONS
+from tacit.cli.guard import end, prepare_streams
 from tacit.registry import Row
 
 # Naming the function here instead of importing it is what keeps `tacit --help` instant: most verbs
@@ -37,7 +36,8 @@ HELP = "The labels that are there are right, the labels that are missing are unk
 EPILOGUE = """\
 Begin with `tacit demo`. Then: `tacit train --method ignore --out runs/first`.
 
-Exit status: 0 fine, 1 stopped by a problem, 2 wrong request, 3 unusable data, 130 interrupted.
+Exit status: 0 fine, 1 stopped by a problem, 2 wrong request, 3 unusable data, 70 a fault of tacit,
+130 interrupted.
 """
 
 
@@ -66,26 +66,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except CycloptsError:
         return 2
-    except TacitError as error:
-        if os.environ.get("TACIT_DEBUG"):
-            raise
-        # What is wrong with a request is the same in every process; what goes wrong later is not.
-        if error.exit_code == 1 or os.environ.get("RANK", "0") == "0":
-            print(f"tacit: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("tacit: interrupted.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has enough; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        if os.environ.get("TACIT_DEBUG") or error.errno not in REASONS:
-            raise
-        what = error.filename or "A file"
-        print(f"tacit: {what} cannot be used: {REASONS[error.errno]}.", file=sys.stderr)
-        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        return end(error)
     return status if isinstance(status, int) else 0
 
 
@@ -97,4 +79,5 @@ def main() -> NoReturn:
     # What torch's C++ remarks on parameters that a step leaves out is nothing to act on. It is read
     # when torch is imported, too.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))

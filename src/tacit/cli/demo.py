@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tacit.cli.output import print_json, print_table, say, stderr, tell
 from tacit.errors import UsageError
+from tacit.processes import find_process
 
 
 def demo(
@@ -38,6 +39,7 @@ def demo(
     json
         Print the result as JSON.
     """
+    find_process()
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be 1 or more, not {value}.")

@@ -39,6 +39,7 @@ def predict(
     engine: Literal["torch", "ray"] = "torch",
     actors: int = 1,
     spreadsheet_safe: Annotated[bool, Parameter(negative=())] = False,
+    wait: float = 120,
     strict: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -88,6 +89,8 @@ def predict(
     spreadsheet_safe
         In CSV, put an apostrophe before names that a spreadsheet would calculate: those that begin
         with =, +, -, @, a tab or a carriage return.
+    wait
+        Seconds to wait for another process that shows no sign of life.
     strict
         End with status 1 if any image has no prediction.
     json
@@ -112,7 +115,7 @@ def predict(
         threads=threads,
         spreadsheet_safe=spreadsheet_safe,
     )
-    work = Work(engine, device, workers, actors)
+    work = Work(engine, device, workers, actors, wait)
     started = time.perf_counter()
     with _showing(started) as watch:
         tally = predict_to(inputs, place, settings, work, images=images, column=column, watch=watch)

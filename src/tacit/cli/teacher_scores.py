@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.config import resolve
 from tacit.errors import DataError, UsageError
+from tacit.files import read_array, read_text
+from tacit.processes import find_process
 
 if TYPE_CHECKING:
     from tacit.teachers import Teacher
@@ -24,7 +26,8 @@ def teacher_scores(
     out: Path,
     model: str = "ViT-B-16",
     weights: str = "openai",
-    template: str = "a photo of a {}",
+    template: str = "a photo of a {}.",
+    resize: Literal["squash", "shortest", "longest"] = "squash",
     crops: int = 0,
     enough: float = 1.0,
     embeddings: Path | None = None,
@@ -53,6 +56,9 @@ def teacher_scores(
         Name of its weights, or a file of them.
     template
         Text for each class, with {} for its name.
+    resize
+        How an image becomes square: squash shows the whole of it, shortest its middle, longest
+        adds borders.
     crops
         Crops along a side that are looked at beside the whole image, such as 4 for aevlp.
     enough
@@ -75,6 +81,7 @@ def teacher_scores(
     json
         Print the result as JSON.
     """
+    find_process()
     if (embeddings is None) != (texts is None):
         raise UsageError("--embeddings and --texts belong together: images and classes.")
     if names is not None and embeddings is None:
@@ -90,9 +97,9 @@ def teacher_scores(
 
         prompts = fill_template(template, train.classes)
         with stderr().status(f"loading {model}"):
-            towers = open_clip_towers(model, weights, prompts, choose_device(device))
+            towers = open_clip_towers(model, weights, prompts, choose_device(device), resize)
             look = TowerTeacher(*towers, temperature=temperature, grid=crops, enough=enough)
-        about = repr((model, weights, prompts, crops, enough, temperature))
+        about = repr((model, weights, prompts, resize, crops, enough, temperature))
         scores = _score_images(train, look, out, batch, about)
     _tell_result(train, scores, out, json)
     given = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
@@ -164,7 +171,6 @@ def _score_embeddings(
 
 
 def _read_names(path: Path) -> list[str]:
-    from tacit.files import read_text
     from tacit.names import split_lines
 
     return split_lines(read_text(path))
@@ -173,11 +179,8 @@ def _read_names(path: Path) -> list[str]:
 def _read_array(path: Path) -> Any:
     import numpy as np
 
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an array: {error}.") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
+    array = read_array(path)
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise DataError(f"{path} holds no table of numbers, a row for each embedding.")
     return array.astype(np.float32)
 

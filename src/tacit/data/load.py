@@ -12,6 +12,7 @@ from tacit.data.listing import Absent, Listing
 from tacit.data.source import OfficialSplits, Source
 from tacit.data.split_names import find_kind
 from tacit.errors import DataError
+from tacit.ranges import check_arguments
 from tacit.registry import check_options
 
 
@@ -61,7 +62,7 @@ def load(
 
 def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
     """Read all splits of a data set for training."""
-    options = {**options}
+    options = check_arguments("data.options", load, options)
     if options.get("images") is not None:
         options["images"] = Path(options["images"])
     beside = SideOptions(**{name: options.pop(name) for name in BESIDE if name in options})
@@ -92,4 +93,5 @@ def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
     check_options(f"the format '{name}'", options, find_reader(name).read, BESIDE)
+    options = check_arguments("data.options", find_reader(name).read, options)
     return read_listing(path, format=name, **options)

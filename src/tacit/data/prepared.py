@@ -21,11 +21,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from tacit.data.arrow_files import read_parquet
-from tacit.data.formats.shared.json_files import read_json
 from tacit.data.formats.shared.writing import refuse_odd_names
 from tacit.data.listing import Boxes, Listing
 from tacit.errors import DataError, unknown_name
-from tacit.files import write_atomically, write_text
+from tacit.files import read_json, write_atomically, write_text
 from tacit.labels import Absence, SparseLabels
 from tacit.names import check_file_name, join_lines, read_lines
 
@@ -103,6 +102,8 @@ def read_prepared(
     if "digests" in record:
         _compare(folder, record["digests"])
     classes = tuple(read_lines(folder / CLASSES))
+    if len(set(classes)) != len(classes):
+        raise DataError(f"{folder / CLASSES} is not as it was prepared: a class has two lines.")
     manifest = folder / MANIFEST
     if observed is not None:
         manifest = folder / OBSERVED / f"{observed}.parquet"
@@ -128,17 +129,15 @@ def read_prepared(
 def read_record(folder: Path) -> dict[str, Any]:
     """Read what is written about a prepared data set."""
     path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"There is no prepared data set in {folder} ({RECORD} is missing)."
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{path} is not readable as JSON: {error}.") from error
+    if not path.is_file():
+        raise DataError(f"There is no prepared data set in {folder} ({RECORD} is missing).")
+    record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
         raise DataError(f"{path} has format {found}; this tacit reads {FORMAT}.")
+    for key in ("name", "root"):
+        if not isinstance(record.get(key), str):
+            raise DataError(f"{path} does not say its '{key}'; prepare the data set anew.")
     return record
 
 
@@ -251,6 +250,10 @@ def _read_table(path: Path, classes: int) -> tuple[list[str], list[str], SparseL
         table = read_parquet(path)
         rest: Absence = -1 if table.schema.metadata[b"tacit.rest"] == b"-1" else 0
         images, splits = table["image"].to_pylist(), table["part"].to_pylist()
+        if not all(isinstance(text, str) for text in (*images, *splits)):
+            raise ValueError("an image or its split has no name")
+        if len(set(images)) != len(images):
+            raise ValueError("an image has two rows")
         cells = []
         for name, state in (("positives", 1), ("negatives", -1), ("unknown", 0)):
             if name in table.column_names:

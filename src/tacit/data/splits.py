@@ -13,6 +13,7 @@ from tacit.config import DataConfig, LabelKind
 from tacit.data import SOURCES, check_data_name
 from tacit.data.source import OfficialSplits, Splits
 from tacit.errors import DataError
+from tacit.ranges import check_arguments
 from tacit.registry import check_options, find
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _read_official_splits(name: str, options: dict[str, Any]) -> OfficialSplits:
     if name in SOURCES:
         load = find("data set", name, SOURCES)
         check_options(f"data set '{name}'", options, load)
-        train, test = load(**options)
+        train, test = load(**check_arguments("data.options", load, options))
         return OfficialSplits(train, test=test)
     from tacit.data.load import read_official_splits
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +31,10 @@ class ExpectedPositiveRegularisation(Method):
         expected_positives: Classes an image shows on average; estimated if None.
         epsilon: Added to probabilities inside the logarithm.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {"expected_positives": None, "epsilon": 1e-5}
+    }
 
     expected_positives: PerImage | None = None
     epsilon: Epsilon = 0.0

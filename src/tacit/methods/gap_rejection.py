@@ -29,6 +29,7 @@ PUBLISHED: Mapping[str, Any] = {
     "strong_view": True,
     "reject_weight": 1.0,
     "spbc_weight": 0.5,
+    "spbc_over": "positives",
     "consistency_weight": 0.5,
     "consistency_gradient": "both",
     "cam_threshold": 0.5,
@@ -36,6 +37,8 @@ PUBLISHED: Mapping[str, Any] = {
     "cam_relu": False,
     "mask_fill": "mean",
     "gap_mode": "update",
+    "read_twice": False,
+    "reject_whole": False,
     "gap_decay": 0.999,
     "average_decay": 0.999,
     "average_scope": "all",
@@ -72,6 +75,8 @@ class Ignore(Method):
         strong_view: Learn from a strong view beside the weak one; off, both are the weak view.
         reject_weight: Weight of the rejecting loss.
         spbc_weight: Weight of the known positives on the weak view; 0 switches the term off.
+        spbc_over: Divide their sum by their number, or by that of images, as printed. It is the
+            same where every image has one.
         consistency_weight: Weight of the agreement of both views; 0 switches the term off.
         consistency_gradient: Whether agreement moves both branches or the strong one alone.
         cam_threshold: Scaled activation above which a pixel stays visible.
@@ -81,6 +86,10 @@ class Ignore(Method):
         gap_mode: How the masked image is read. ``update``: in training mode, remembered by batch
             normalisation like any image. ``train``: in training mode, not remembered.
             ``evaluation``: weak and masked view once more, both as at inference.
+        read_twice: Read every view once more, for batch normalisation alone, as CALR's code does
+            to get its maps.
+        reject_whole: Let cells of images that stay whole, because nothing is known in them or
+            their map points nowhere, be rejected as well, as released.
         gap_decay: Decay of the gap's running average.
         average_decay: Decay of the classes' running average logits.
         average_scope: Average the logits of unknown cells, or of all.
@@ -89,7 +98,8 @@ class Ignore(Method):
         warmup_share: The same as a share of the phase's epochs.
         least_lift: After the warm-up, rejection waits for an epoch in which known positives
             exceeded the thresholds this many times as often as unknown cells did; 0 does not wait.
-        warmup_loss: Train with all terms during the warm-up, or with the rejecting loss alone.
+        warmup_loss: Train with all terms during the warm-up; with the rejecting loss alone
+            (``an_only``); or with it alone and on the weak view, as printed (``an_weak``).
         epsilon: Added to probabilities inside logarithms.
     """
 
@@ -101,11 +111,13 @@ class Ignore(Method):
             "cam_threshold": 0.4,
             "average_scope": "unknown",
             "spbc_weight": 0.1,
-            "warmup_loss": "an_only",
+            "spbc_over": "images",
+            "warmup_loss": "an_weak",
             "epsilon": 0.0,
         },
         "released": {
             **PUBLISHED,
+            "reject_whole": True,
             "cam_normalisation": "batch_div_max",
             "cam_threshold": 0.8,
         },
@@ -115,7 +127,12 @@ class Ignore(Method):
             "bias_correction": True,
             "gap_mode": "train",
         },
-        "calr_released": {**PUBLISHED, "cam_normalisation": "batch_minmax"},
+        "calr_released": {
+            **PUBLISHED,
+            "cam_normalisation": "batch_minmax",
+            "read_twice": True,
+            "reject_whole": True,
+        },
     }
 
     reject: bool = True
@@ -125,6 +142,7 @@ class Ignore(Method):
     strong_view: bool = True
     reject_weight: Weight = 1.0
     spbc_weight: Weight = 1.0
+    spbc_over: Literal["positives", "images"] = "positives"
     consistency_weight: Weight = 0.5
     consistency_gradient: Literal["both", "strong"] = "both"
     cam_threshold: Annotated[float, Field(ge=-1, le=2)] = 0.4
@@ -132,6 +150,8 @@ class Ignore(Method):
     cam_relu: bool = False
     mask_fill: Literal["mean", "black"] = "mean"
     gap_mode: Literal["update", "train", "evaluation"] = "train"
+    read_twice: bool = False
+    reject_whole: bool = False
     gap_decay: Share = 0.999
     average_decay: Share = 0.999
     average_scope: Literal["unknown", "all"] = "unknown"
@@ -139,7 +159,7 @@ class Ignore(Method):
     warmup_epochs: Epochs | None = None
     warmup_share: Share = 0.25
     least_lift: Weight = 2.0
-    warmup_loss: Literal["full", "an_only"] = "full"
+    warmup_loss: Literal["full", "an_only", "an_weak"] = "full"
     epsilon: Epsilon = 1e-5
 
     def __post_init__(self) -> None:
@@ -161,8 +181,12 @@ class Ignore(Method):
     def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         logits, cam = model.localise(batch["weak"])
         logits = full_precision(logits)
-        strong = full_precision(model(batch["strong"])) if "strong" in self.views else logits
+        self._read_again(model, batch["weak"])
         warming_up = self._is_warming_up(clock)
+        strong = logits
+        if "strong" in self.views and not (warming_up and self.warmup_loss == "an_weak"):
+            strong = full_precision(model(batch["strong"]))
+            self._read_again(model, batch["strong"])
         suspects = torch.zeros_like(batch.unknown)
         evidence = {"logit": logits.detach()}
         readings: dict[str, Tensor] = {}
@@ -171,7 +195,7 @@ class Ignore(Method):
             evidence["gap"] = gap
             suspects = suspects & self._may_reject(clock)
         terms = self._terms(batch, logits, strong, ~suspects)
-        if warming_up and self.warmup_loss == "an_only":
+        if warming_up and self.warmup_loss != "full":
             terms = {"ignore": terms["ignore"]}
         return Step(terms, suspects, evidence, readings)
 
@@ -189,7 +213,11 @@ class Ignore(Method):
         terms = {"ignore": self.reject_weight * masked_mean(negative, kept)}
         if self.spbc_weight:
             positive = positive_loss(logits, self.epsilon)
-            terms["spbc"] = self.spbc_weight * masked_mean(positive, batch.positive)
+            if self.spbc_over == "positives":
+                spbc = masked_mean(positive, batch.positive)
+            else:
+                spbc = positive.masked_fill(~batch.positive, 0.0).sum(1).mean()
+            terms["spbc"] = self.spbc_weight * spbc
         if self.consistency_weight:
             weak = logits if self.consistency_gradient == "both" else logits.detach()
             terms["consistency"] = self.consistency_weight * F.mse_loss(strong, weak)
@@ -212,9 +240,9 @@ class Ignore(Method):
         averaged = batch.unknown if self.average_scope == "unknown" else every
         self.logit_average.update(logits, averaged, dim=0)
 
-        exceeding = self._exceeding(logits, gap) & located
+        exceeding = self._exceeding(logits, gap)
         self.lift.count(exceeding, batch.positive & located, batch.unknown & located)
-        suspects = self._cap(batch, gap, exceeding & batch.unknown)
+        suspects = self._choose(batch, gap, exceeding, located)
         tau, mu = self.gap_average.current(), self.logit_average.current()
         readings = {"tau": tau, "mu": mu.mean(), "visible": salient.mask.float().mean()}
         readings["lift"] = self.lift.value
@@ -230,8 +258,9 @@ class Ignore(Method):
             return Judgement(logits.sigmoid(), nothing, {"logit": logits}, {"map": cam})
         salient = self._hide(model, batch, cam)
         gap = (logits - self._read_masked(model, salient.images)).abs()
-        exceeding = self._exceeding(logits, gap) & salient.located[:, None] & batch.unknown
-        suspects = self._cap(batch, gap, exceeding) & self._may_reject(clock)
+        exceeding = self._exceeding(logits, gap)
+        suspects = self._choose(batch, gap, exceeding, salient.located[:, None])
+        suspects = suspects & self._may_reject(clock)
         tau, mu = (
             average.current().to(gap).expand_as(gap)
             for average in (self.gap_average, self.logit_average)
@@ -268,8 +297,9 @@ class Ignore(Method):
             exceeding = exceeding & (logits > self.logit_average.current())
         return exceeding
 
-    def _cap(self, batch: Batch, gap: Tensor, suspects: Tensor) -> Tensor:
-        """Keep those with the largest gaps, no more than positives are probably missing."""
+    def _choose(self, batch: Batch, gap: Tensor, exceeding: Tensor, located: Tensor) -> Tensor:
+        """Keep the unknown cells among them, no more than positives are probably missing."""
+        suspects = exceeding & batch.unknown & (located | self.reject_whole)
         if not self.cap:
             return suspects
         missing = self.expected.value * len(gap) * world_size() - sum_over_ranks(
@@ -289,4 +319,11 @@ class Ignore(Method):
         if self.gap_mode == "train":
             with using_batch_statistics(model):
                 return full_precision(model(images))
-        return full_precision(model(images))
+        logits = full_precision(model(images))
+        self._read_again(model, images)
+        return logits
+
+    @torch.no_grad()
+    def _read_again(self, model: ModelView, images: Tensor) -> None:
+        if self.read_twice:
+            model(images)

@@ -24,7 +24,7 @@ def count_suspects(cells: int, rate: float, epoch: int, *, by_floats: bool = Fal
     """How many cells of a batch to suspect: a share that grows by ``rate`` with every epoch.
 
     Counted exactly. The released code subtracts the rate from 1 again and again in floating
-    point, and so often counts one cell more.
+    point, and so counts one cell more now and then.
     """
     if not by_floats:
         return math.ceil(cells * (epoch - 1) * Fraction(str(rate)))
@@ -45,6 +45,10 @@ class LargeLossRejection(Method):
         count_by_floats: Count as the released code does.
         epsilon: Added to probabilities inside the logarithm.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {"rate": 0.002, "count_by_floats": True, "epsilon": 0.0}
+    }
 
     rate: Share = 0.002
     count_by_floats: bool = False
@@ -175,5 +179,8 @@ class BoostedRejection(LargeLossRejection):
     """
 
     model_options: ClassVar[Mapping[str, Any]] = {"boost": 5.0}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {"rate": 0.005, "count_by_floats": True, "epsilon": 0.0}
+    }
 
     rate = 0.005

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -42,6 +42,15 @@ class AsymmetricPseudoLabels(Method):
         epsilon: Added to probabilities inside logarithms.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {
+            "entropy_weight": 0.1,
+            "pseudo_weight": 0.9,
+            "share": 0.9,
+            "warmup_epochs": 5,
+            "epsilon": 1e-5,
+        }
+    }
     keeps_table: ClassVar[bool] = True
 
     entropy_weight: SmallWeight = 0.1

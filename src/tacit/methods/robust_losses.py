@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +22,7 @@ from tacit.methods.base import Method, ModelView
 from tacit.ranges import Count, Epochs, Epsilon, Focus, Share
 from tacit.types import Batch, Clock, Judgement, Step
 
+Presets = Mapping[str, Mapping[str, Any]]
 Reduction = Literal["mean", "sum"]
 Height = Annotated[float, Field(ge=0, le=10)]
 Power = Annotated[float, Field(ge=1e-6, le=10)]
@@ -42,6 +44,18 @@ class Asymmetric(Method):
         scale: Factor of the loss; Query2Label uses the mean times 1000.
         epsilon: Smallest argument of the logarithms.
     """
+
+    presets: ClassVar[Presets] = {
+        "released": {
+            "positive_focus": 0.0,
+            "negative_focus": 4.0,
+            "shift": 0.05,
+            "detach_focus": True,
+            "reduction": "sum",
+            "scale": 1.0,
+            "epsilon": 1e-8,
+        }
+    }
 
     positive_focus: Focus = 0.0
     negative_focus: Focus = 4.0
@@ -80,6 +94,10 @@ class Hill(Method):
         reduction: ``sum`` over cells as the authors, or ``mean``.
     """
 
+    presets: ClassVar[Presets] = {
+        "released": {"peak": 1.5, "margin": 1.0, "focus": 2.0, "reduction": "sum"}
+    }
+
     peak: Height = 1.5
     margin: Height = 1.0
     focus: Focus = 2.0
@@ -108,6 +126,16 @@ class SelfPacedCorrection(Method):
         focus: Power of the focal discount.
         reduction: ``sum`` over cells as the authors, or ``mean``.
     """
+
+    presets: ClassVar[Presets] = {
+        "released": {
+            "threshold": 0.6,
+            "from_epoch": 2,
+            "margin": 1.0,
+            "focus": 2.0,
+            "reduction": "sum",
+        }
+    }
 
     threshold: Share = 0.6
     from_epoch: Count = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -42,6 +42,14 @@ class OnlineEstimation(Method):
         epsilon: Added to probabilities inside logarithms.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {
+            "expected_positives": None,
+            "update": "dense",
+            "row_rate": 3.0,
+            "epsilon": 1e-5,
+        }
+    }
     lr_scale: ClassVar[float] = 10.0
     keeps_table: ClassVar[bool] = True
     without_decay: ClassVar[tuple[str, ...]] = ("estimates",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -83,6 +83,16 @@ class TeacherPseudoLabels(Method):
         epsilon: Added to probabilities inside logarithms.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {
+            "threshold": 0.3,
+            "entropy_weight": 0.1,
+            "pseudo_weight": 0.7,
+            "negative_share": 0.0,
+            "warmup_epochs": 0,
+            "epsilon": 1e-5,
+        }
+    }
     keeps_table: ClassVar[bool] = True
 
     scores: Scores = None
@@ -150,6 +160,25 @@ class TeacherRobust(GeneralisedRobust):
         keep: Where the table lives: ``device``, ``cpu``, or the path of a file.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {
+            "chance_start": (0.0, -2.0),
+            "chance_end": (2.0, -2.0),
+            "weight_start": (0.5, 2.0),
+            "weight_end": (0.8, 0.5),
+            "present_power": 0.01,
+            "absent_power": 1.0,
+            "initial_epochs": 0,
+            "epsilon": 1e-7,
+            "threshold": 0.5,
+            "most": 3,
+            "negative_share": 0.0,
+            "least_trust": 0.3,
+            "most_trust": 0.6,
+            "expected_weight": 0.05,
+            "expected_positives": None,
+        }
+    }
     keeps_table: ClassVar[bool] = True
 
     scores: Scores = None

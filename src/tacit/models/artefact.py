@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tacit.errors import DataError, UsageError
-from tacit.files import write_atomically, write_text
+from tacit.errors import DataError, TacitError, UsageError
+from tacit.files import read_json, write_atomically, write_text
 from tacit.models import build_model
 from tacit.models.saved import FORMAT, find_fault
 from tacit.registry import require_trust
@@ -67,10 +67,20 @@ def load_model(folder: Path) -> Model:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    recipe = dict(read_config(folder)["model"])
-    recipe.pop("weights")
-    require_trust("model", str(recipe["name"]), folder / "config.json")
-    model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
+    path = folder / "config.json"
+    try:
+        recipe = dict(read_config(folder)["model"])
+        recipe.pop("weights")
+        require_trust("model", str(recipe["name"]), path)
+        model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
+    except TacitError:
+        raise
+    except Exception as error:  # what networks say to options that make no sense
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise DataError(
+            f"{path} describes no model that can be built ({reason}). If it was edited, undo that; "
+            f"otherwise train the model again, or copy its folder anew."
+        ) from error
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -87,10 +97,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} holds no trained model (config.json is missing); "
             f"give the folder that `tacit train --out` wrote."
         )
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not readable as JSON: {error}") from error
+    config: dict[str, Any] = read_json(path)
     found = config.get("format") if isinstance(config, dict) else None
     if found != FORMAT or "model" not in config:
         raise DataError(f"{path} has format {found}; this tacit reads {FORMAT}.")

@@ -17,12 +17,14 @@ class CamModel(Model):
     """A trunk, a 1x1 convolution to classes, and a spatial mean.
 
     The mean and the linear map commute, so logits are computed from pooled features, which is
-    cheaper, and ``localise`` returns the map whose spatial mean they are, bias included.
+    cheaper, and ``localise`` returns the map whose spatial mean they are, bias included unless it
+    is told otherwise.
 
     Options:
         embedding_dim: Length of the embedding of each class, 0 for none.
         boost: Factor of the map's positive part; 1 changes nothing.
         boost_at: When maps are boosted.
+        bias_in_map: Whether the map of a class includes its bias; a boosted one always does.
     """
 
     def __init__(
@@ -33,10 +35,11 @@ class CamModel(Model):
         embedding_dim: int = 0,
         boost: float = 1.0,
         boost_at: Moment = "both",
+        bias_in_map: bool = True,
     ) -> None:
         super().__init__(trunk, purpose)
         channels: int = trunk.channels  # type: ignore[assignment]
-        self.boost, self.boost_at = boost, boost_at
+        self.boost, self.boost_at, self.bias_in_map = boost, boost_at, bias_in_map
         self.head = nn.Conv2d(channels, len(self.classes), 1)
         self._add_projection(channels, embedding_dim)
 
@@ -49,7 +52,9 @@ class CamModel(Model):
             return F.linear(features.mean((2, 3)), self.head.weight.flatten(1), self.head.bias)
 
     def localise_from(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self.logits_from(features), self._map(features)
+        if self.bias_in_map or self._boosted():
+            return self.logits_from(features), self._map(features)
+        return self.logits_from(features), F.conv2d(features, self.head.weight)
 
     def describe_from(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """A class sees the features where its own map is strong: the map's softmax over space."""

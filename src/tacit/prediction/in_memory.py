@@ -19,6 +19,7 @@ from tacit.images.views import plain
 from tacit.models.artefact import load_model
 from tacit.models.base import Model
 from tacit.models.folding import fold, prepare_for_inference
+from tacit.prediction.plan import check_counts, check_threshold
 from tacit.prediction.worker import USUAL_THRESHOLD, read_thresholds
 
 AnyImage = str | Path | Image.Image | NDArray[np.uint8]
@@ -66,6 +67,8 @@ def predict(
         device: auto, cpu, cuda, cuda:0 or mps, for a model from a folder.
         precision: fp32 or bf16.
     """
+    check_threshold(threshold)
+    check_counts({"batch": (batch, 1)})
     if isinstance(model, Model):
         usual = USUAL_THRESHOLD if threshold is None else threshold
         thresholds = np.full(len(model.classes), usual, dtype=np.float32)

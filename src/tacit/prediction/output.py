@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,14 +69,22 @@ def count(parts: Iterable[Path], format: str) -> Tally:
     """Count the images of all parts."""
     tally = Tally()
     for path in parts:
-        try:
+        with _reading(path):
             for image, error in _READERS[format](path):
                 tally.add(image, error)
-        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-            raise DataError(
-                f"{path} cannot be read; delete it and repeat the command: {error}"
-            ) from error
     return tally
+
+
+@contextmanager
+def _reading(part: Path) -> Iterator[None]:
+    """Say which part is damaged, whatever shows it."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{part} cannot be read; delete it and repeat the command: {reason}"
+        ) from error
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
@@ -85,7 +94,10 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
 def _merge_parquet(parts: Iterable[Path], path: Path, format: str) -> None:
     writer: Any = None
     for part in parts:
-        table = read_parquet(part)
+        with _reading(part):
+            table = read_parquet(part)
+            if writer is not None and table.schema != writer.schema:
+                raise ValueError("its columns are not those of the other parts.")
         writer = writer or parquet.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table)
     writer.close()
@@ -185,6 +197,8 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, str | None]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
+            if not isinstance(row["image"], str):
+                raise ValueError("it has a row without the name of an image.")
             yield row["image"], row["error"]
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tacit.errors import DataError, UsageError
-from tacit.files import write_text
+from tacit.files import read_json, write_text
 from tacit.prediction.inputs import Names, read_stamp
 
 PLAN = "_plan.json"
 FORMATS = ("parquet", "csv", "jsonl")
+MOST_THREADS = 1024  # torch takes any number, and then starts as many
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,16 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        is_top = re.fullmatch(r"top[1-9][0-9]*", self.scores)
+        is_top = re.fullmatch(r"top[1-9][0-9]{0,5}", self.scores)
         if self.scores not in ("all", "none") and not is_top:
             raise UsageError(f"'{self.scores}' are no scores; use all, none, top5 or the like.")
         check_counts({"batch": (self.batch, 1), "shard-rows": (self.shard_rows, 1)})
         check_counts({"threads": (self.threads, 0)})
         if self.spreadsheet_safe and self.format != "csv":
             raise UsageError(f"--spreadsheet-safe is about CSV files, not {self.format}.")
+        if self.threads > MOST_THREADS:
+            raise UsageError(f"--threads is {MOST_THREADS} or less, not {self.threads}.")
+        check_threshold(self.threshold)
 
 
 def check_counts(counts: dict[str, tuple[int, int]]) -> None:
@@ -69,6 +73,15 @@ def check_counts(counts: dict[str, tuple[int, int]]) -> None:
     for name, (value, least) in counts.items():
         if value < least:
             raise UsageError(f"--{name} is {least} or more, not {value}.")
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse what is no probability."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(
+            f"--threshold is a probability from 0 to 1, not {threshold}. Leave it out for the "
+            f"thresholds that the model stores."
+        )
 
 
 @dataclass(frozen=True)
@@ -131,21 +144,38 @@ def make_plan(settings: Settings, tables: list[Names], fingerprint: str, folder:
 def read_plan(folder: Path) -> Plan | None:
     """Read the plan of a prediction that has begun, if there is one."""
     path = folder / PLAN
+    if not path.exists():
+        return None
+    content: Any = read_json(path)
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Plan(
+        plan = Plan(
             Settings(**content["settings"]),
             tuple(Names(**table) for table in content["tables"]),
             tuple(Shard(number, *place) for number, place in enumerate(content["shards"])),
             content["fingerprint"],
             folder,
         )
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
+        _check_whole(plan)
+        return plan
+    except (UsageError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is no plan that this tacit can follow; delete {folder}."
         ) from error
+
+
+def _check_whole(plan: Plan) -> None:
+    """Raise ValueError for a plan whose entries are of other kinds than one that was written."""
+    texts = [text for each in plan.tables for text in (each.path, each.root, each.column)]
+    if not all(isinstance(text, str) and "\0" not in text for text in (*texts, plan.fingerprint)):
+        raise ValueError("a name is no text")
+    for shard in plan.shards:
+        numbers = (shard.table, shard.start, shard.rows)
+        if not all(isinstance(number, int) and number >= 0 for number in numbers):
+            raise ValueError("a shard is no three numbers")
+        if shard.table >= len(plan.tables):
+            raise ValueError("a shard is of no table")
+    if not plan.shards:
+        raise ValueError("there are no shards")
 
 
 def check_same(plan: Plan, fingerprint: str) -> None:

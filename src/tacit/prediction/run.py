@@ -6,16 +6,15 @@ the first one writes the plan and puts the parts together.
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tacit.errors import TacitError, UsageError
+from tacit.locks import hold_lock
 from tacit.models.artefact import read_config
 from tacit.prediction.inputs import find_names
 from tacit.prediction.output import SEPARATOR, Tally, count, merge, write_part
@@ -30,9 +29,10 @@ from tacit.prediction.plan import (
     make_plan,
     read_plan,
 )
+from tacit.prediction.waiting import Signs, show_life
+from tacit.processes import find_process
 
 SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-PAUSE = 0.1
 
 Watch = Callable[[int, int], None]
 """Called with how many of how many images this process has predicted."""
@@ -53,6 +53,13 @@ class Output:
         if others and not (self.folder / PLAN).exists() and not _is_only_begun(self.folder):
             raise UsageError(f"{self.folder} holds something else; choose another --out.")
 
+    @property
+    def lock(self) -> Path:
+        """The file that says who is at work: beside the output, or in the folder of parts."""
+        if self.file is None:
+            return self.folder / ".lock"
+        return self.file.with_name(f".{self.file.name}.lock")
+
     def is_finished(self) -> bool:
         """Say whether the file is there, after which its parts may disappear."""
         return self.file is not None and self.file.exists()
@@ -67,16 +74,20 @@ class Work:
         device: auto, cpu, cuda, cuda:0 or mps.
         workers: Processes that read images; for Ray the number of tasks that do.
         actors: Models that predict at the same time, for Ray.
+        wait: Seconds to wait for a process that shows no sign of life.
     """
 
     engine: str = "torch"
     device: str = "auto"
     workers: int = 2
     actors: int = 1
+    wait: float = 120.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         check_counts({"workers": (self.workers, 0), "actors": (self.actors, 1)})
+        if not 0 < self.wait < float("inf"):
+            raise UsageError(f"--wait is a number of seconds above 0, not {self.wait}.")
 
 
 def _is_only_begun(folder: Path) -> bool:
@@ -108,31 +119,70 @@ def predict_to(
     watch: Watch | None = None,
 ) -> Tally | None:
     """Predict whatever has no prediction yet; the first process returns what was counted."""
-    process, processes = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE"))
-    first, watch = process == 0, watch or _watch_nothing
+    process, processes = find_process()
     _check(settings, work, processes)
     more = {"images": None if images is None else str(images.absolute()), "column": column}
     mark = fingerprint(settings, list(inputs), more)
-    if first:
+    watch = watch or _watch_nothing
+    if process > 0:
+        plan = _await_plan(place, work.wait)
+        if plan is not None:
+            check_same(plan, mark)
+            with show_life(process, place.folder):
+                _predict_share(plan, place, process, processes, work, watch)
+        return None
+    with _alone_at(place):
+        if (tally := _finished_before(place, mark)) is not None:
+            return tally
         place.check_new()
-        plan = read_plan(place.folder)
-        if plan is None:
-            threads = settings.threads or _usual_threads(work.engine)
-            with _folder(place.folder):
+        signs = show_life(0, place.folder) if processes > 1 else nullcontext()
+        with _folder(place.folder), signs:
+            plan = read_plan(place.folder)
+            if plan is None:
+                threads = settings.threads or _usual_threads(work.engine)
                 names = find_names(inputs, place.folder, images, column)
                 plan = make_plan(replace(settings, threads=threads), names, mark, place.folder)
                 plan.write()
-    else:
-        plan = _await_plan(place)
-    if plan is None:
-        return None
-    check_same(plan, mark)
-    unfinished = plan.list_unfinished(process, max(processes, 1))
-    if not first and place.is_finished():  # the parts are missing because they are needed no more
-        return None
-    if unfinished:
+            check_same(plan, mark)
+            _predict_share(plan, place, 0, processes, work, watch)
+            _await_parts(plan, processes, work.wait)
+        return _finish(plan, place)
+
+
+def _predict_share(
+    plan: Plan, place: Output, process: int, processes: int, work: Work, watch: Watch
+) -> None:
+    unfinished = plan.list_unfinished(process, processes)
+    # The parts may be missing because they are needed no more.
+    if unfinished and not (process > 0 and place.is_finished()):
         _predict(plan, unfinished, work, watch)
-    return _finish(plan, place) if first else None
+
+
+@contextmanager
+def _alone_at(place: Output) -> Iterator[None]:
+    """Let no other command write the same output meanwhile."""
+    folder = place.lock.parent
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with hold_lock(place.lock, f"the prediction {place.file or place.folder}"):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def _finished_before(place: Output, mark: str) -> Tally | None:
+    """Return what was counted, if only clearing up was left to do by this very command."""
+    if not place.is_finished() or place.file is None:
+        return None
+    plan = read_plan(place.folder)
+    if plan is None or plan.fingerprint != mark:
+        return None
+    tally = count([place.file], plan.settings.format)
+    _clear_up(plan)
+    return tally
 
 
 def _check(settings: Settings, work: Work, processes: int) -> None:
@@ -164,24 +214,37 @@ def _usual_threads(engine: str) -> int:
 
 @contextmanager
 def _folder(folder: Path) -> Iterator[None]:
-    """Make a folder, and take it away again if what is to go into it cannot be had."""
-    made = not folder.exists()
+    """Make a folder, and take it away again if nothing was planned in it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except TacitError:
-        if made:
-            shutil.rmtree(folder)
+        if not (folder / PLAN).exists() and _is_only_begun(folder):
+            for path in folder.glob("_names-*"):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):  # its lock is still there
+                folder.rmdir()
         raise
 
 
-def _await_plan(place: Output) -> Plan | None:
+def _await_plan(place: Output, wait: float) -> Plan | None:
+    signs = Signs(place.folder, wait)
     while not place.is_finished():
         plan = read_plan(place.folder)
         if plan is not None:
             return plan
-        time.sleep(PAUSE)
+        signs.pause(0, f"there is no plan in {place.folder}")
     return None
+
+
+def _await_parts(plan: Plan, processes: int, wait: float) -> None:
+    signs = Signs(plan.folder, wait)
+    while missing := plan.list_unfinished():
+        # The first process has made its own; each other one makes every so-many-th.
+        owner = missing[0].number % processes
+        if owner == 0:
+            raise TacitError(f"{plan.part(missing[0])} has disappeared; repeat the command.")
+        signs.pause(owner, f"{len(missing):,} of {len(plan.shards):,} parts are missing")
 
 
 def _predict(plan: Plan, shards: list[Shard], work: Work, watch: Watch) -> None:
@@ -212,13 +275,21 @@ def _engine(plan: Plan, shards: list[Shard], work: Work) -> Any:
 
 
 def _finish(plan: Plan, place: Output) -> Tally:
-    while not all(part.exists() for part in plan.parts()):
-        time.sleep(PAUSE)
     tally = count(plan.parts(), plan.settings.format)
     if place.file is not None:
         merge(plan.parts(), place.file, plan.settings.format)
-        shutil.rmtree(place.folder)
+        _clear_up(plan)
     return tally
+
+
+def _clear_up(plan: Plan) -> None:
+    """Remove the parts, and the plan last: with it, the same command knows what is finished."""
+    for part in plan.parts():
+        part.unlink(missing_ok=True)
+    for path in plan.folder.iterdir():
+        if path.name != PLAN:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(plan.folder, ignore_errors=True)  # others may still show signs of life in it
 
 
 def _watch_nothing(done: int, total: int) -> None:

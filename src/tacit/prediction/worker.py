@@ -80,5 +80,10 @@ def read_thresholds(
     for name in stored:
         if name not in classes:
             raise unknown_name("class with a threshold", name, classes)
+        if isinstance(stored[name], bool) or not isinstance(stored[name], int | float):
+            raise DataError(
+                f"The threshold of '{name}' in {folder / 'config.json'} is no number; correct it, "
+                f"or give --threshold."
+            )
     chosen = [stored.get(name, USUAL_THRESHOLD) if said is None else said for name in classes]
     return np.array(chosen, dtype=np.float32)

@@ -63,13 +63,7 @@ def _write_state(path: Path, state: dict[str, Any]) -> None:
     # To an open file: given a path, torch does not say that the disk is full, and writes the name
     # of the file into it.
     with path.open("wb") as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:
-            # What it says in the end is that a size is unexpected; why, is what came before.
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+        torch.save(state, file)
 
 
 def _second_name(file: Path, name: Path) -> None:

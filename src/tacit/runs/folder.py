@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import tacit
 from tacit.config import Config
 from tacit.errors import DataError, UsageError
-from tacit.files import write_text
+from tacit.files import read_json, write_text
 from tacit.locks import hold_lock
 from tacit.names import split_lines
 from tacit.registry import full_name, require_trust
@@ -72,10 +73,10 @@ class Run:
             raise DataError(
                 f"There is no run in {self.folder} ({self.record_file.name} is missing)."
             )
+        record: dict[str, Any] = read_json(self.record_file)
         try:
-            record: dict[str, Any] = json.loads(self.record_file.read_text(encoding="utf-8"))
             written = int(record.get("format", 1))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise self._damaged(error) from error
         if written > FORMAT:
             raise DataError(
@@ -310,19 +311,40 @@ class Log:
         self.path = path
 
     def read(self) -> list[dict[str, Any]]:
-        """Return all records."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in split_lines(self.path.read_text(encoding="utf-8"))]
+        """Return all records that can be read; a line that cannot is no reason to stop."""
+        records = [_read_record(line) for line in self._lines()]
+        broken = records.count(None)
+        if broken:
+            warnings.warn(
+                f"{self.path} has {broken:,} of {len(records):,} lines that are no records of "
+                f"epochs; they are left out of charts. Training needs none of them.",
+                stacklevel=2,
+            )
+        return [record for record in records if record is not None]
 
     def keep(self, epochs: int) -> None:
         """Drop records beyond a number of finished epochs: training goes on from there."""
         if self.path.exists():
-            self._write(self.read()[:epochs])
+            self._write(self._lines()[:epochs])
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record. The file is rewritten whole, so a crash cannot leave half a line."""
-        self._write([*self.read(), record])
+        self._write([*self._lines(), json.dumps(record)])
 
-    def _write(self, records: list[dict[str, Any]]) -> None:
-        write_text(self.path, "".join(json.dumps(record) + "\n" for record in records))
+    def _lines(self) -> list[str]:
+        """Return a line for each epoch, broken ones included: they are counted on."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        return [line for line in split_lines(text) if line.strip()]
+
+    def _write(self, lines: list[str]) -> None:
+        write_text(self.path, "".join(f"{line}\n" for line in lines))
+
+
+def _read_record(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.errors import DataError, UsageError
-from tacit.files import write_atomically
+from tacit.files import read_arrays, write_atomically
 from tacit.labels import fingerprint as fingerprint_of
 from tacit.teachers.shares import compute_class_shares
 from tacit.types import Annotations
@@ -83,13 +82,7 @@ def read_scores(file: Path, annotations: Annotations) -> Tensor:
             f"with "
             f"tacit.teachers.save_scores, and name the file as the method's `scores`."
         )
-    try:
-        with file.open("rb") as opened:  # numpy leaves files open that it cannot read
-            stored = np.load(opened, allow_pickle=False)
-            arrays = {"": stored} if isinstance(stored, np.ndarray) else dict(stored)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(f"{file} is no file of numpy arrays: {error}.") from error
-    scores = _scores(arrays, annotations, file)
+    scores = _scores(read_arrays(file), annotations, file)
     check_scores(scores, annotations, str(file))
     return scores
 

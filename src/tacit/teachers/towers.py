@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from tacit.errors import UsageError
+from tacit.errors import UsageError, unknown_name
 from tacit.teachers.shares import compute_class_shares, compute_patch_shares
 
 Tower = Callable[[Tensor], Tensor]
+# How open_clip makes an image square: by ignoring its aspect ratio, by cutting off what exceeds the
+# middle, or by adding borders.
+Resize = Literal["squash", "shortest", "longest"]
 
 
 def fill_template(template: str, classes: Sequence[str]) -> list[str]:
@@ -31,7 +34,11 @@ def embed(batches: Iterable[Tensor], tower: Tower) -> Tensor:
 
 
 def open_clip_towers(
-    name: str, weights: str, prompts: Sequence[str], device: torch.device | str = "cpu"
+    name: str,
+    weights: str,
+    prompts: Sequence[str],
+    device: torch.device | str = "cpu",
+    resize: Resize = "squash",
 ) -> tuple[Tower, Tensor, Callable[[Any], Tensor]]:
     """Return an open_clip image tower, the text embeddings, and how to prepare an image.
 
@@ -42,7 +49,12 @@ def open_clip_towers(
         weights: A name of weights, such as ``openai``, or a file of them.
         prompts: A text for each class.
         device: Where the towers run.
+        resize: How an image becomes square. ``squash`` shows the whole of it, as training does and
+            the literature; ``shortest`` is the middle, as open_clip would; ``longest`` adds
+            borders.
     """
+    if resize not in get_args(Resize):
+        raise unknown_name("way to resize", resize, get_args(Resize))
     try:
         import open_clip
     except ImportError as error:
@@ -51,7 +63,9 @@ def open_clip_towers(
             "Scores from any other program do as well, see tacit.teachers.save_scores."
         ) from error
     try:
-        model, _, prepare = open_clip.create_model_and_transforms(name, pretrained=weights)
+        model, _, prepare = open_clip.create_model_and_transforms(
+            name, pretrained=weights, image_resize_mode=resize
+        )
         tokens = open_clip.get_tokenizer(name)(list(prompts))
     except (RuntimeError, OSError, ValueError, AssertionError, KeyError) as error:
         reason = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from tacit.config import RunConfig
 from tacit.distributed import gather_rows, is_first, rank, sum_over_ranks, world_size
 from tacit.errors import TrainingError, UsageError
+from tacit.processes import find_process
 
 # `broadcast_buffers` has no successor yet that leaves buffers alone from the start, and the layout
 # of a gradient of a 1 x 1 convolution is a matter of taste.
@@ -40,10 +41,15 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 @contextmanager
 def process_group() -> Iterator[None]:
     """Join the other processes of this run, if `torchrun` started any, and part in the end."""
-    started = int(os.environ.get("WORLD_SIZE", "1"))
+    _, started = find_process()
     if started == 1 or distributed.is_initialized():
         yield
         return
+    if "MASTER_ADDR" not in os.environ:
+        raise UsageError(
+            f"WORLD_SIZE says that {started} processes train together, but MASTER_ADDR does not "
+            f"say where they meet; start them with torchrun, which sets both."
+        )
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend)
     try:

@@ -118,7 +118,7 @@ class SuspectLog:
         rows, columns = (scores >= 0).nonzero(as_tuple=True)
         places = (index[rows] * scores.shape[1] + columns).cpu().numpy()
         counts = np.full((len(places), 4), self.epoch, np.int32)
-        counts[:, 0], counts[:, 3] = 1, scores[rows, columns].cpu()
+        counts[:, 0], counts[:, 3] = 1, scores[rows, columns].cpu().numpy()
         self.fresh.append(Cells(places, counts))
 
     def state_dict(self) -> dict[str, Any]:

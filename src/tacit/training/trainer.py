@@ -66,6 +66,7 @@ class Trainer:
         self.position = Position()
         self.phase = PhaseRun(context, 0, self.watch)
         self.best: dict[str, Any] = {"map": -1.0, "finished_epochs": 0}
+        self.latest: float | None = None  # validation mAP of the last finished epoch
 
     def fit(self, resume: bool = False) -> dict[str, Any]:
         """Train to the end and return the record of the best epoch."""
@@ -85,6 +86,9 @@ class Trainer:
         number, phase, order = self.phase.number, self.phase.settings, self.phase.order
         if state:
             self._restore(state)
+        elif phase.own_best:
+            finished = self.position.finished_epochs
+            self.best, self.latest = {"map": -1.0, "finished_epochs": finished}, None
         epochs = range(self.position.epoch, phase.epochs + 1)
         loader = self._open_feed() if epochs else ()
         for epoch in epochs:
@@ -116,10 +120,14 @@ class Trainer:
             raise Interrupted(received)
 
     def _has_stalled(self) -> bool:
-        patience, finished = self.phase.settings.patience, self.position.finished_epochs
+        phase, finished = self.phase.settings, self.position.finished_epochs
         begun = finished - (self.position.epoch - 1)
         waited = finished - max(begun, self.best["finished_epochs"])
-        return patience is not None and waited > patience
+        if phase.patience is not None and waited > phase.patience:
+            return True
+        if phase.max_drop is None or self.latest is None or finished == begun:
+            return False
+        return bool(agree_on(int(self.best["map"] - self.latest > phase.max_drop)))
 
     def _run_epoch(self, clock: Clock, loader: Iterable[Batch]) -> None:
         self.phase.start_epoch()
@@ -145,6 +153,7 @@ class Trainer:
         for model in self._list_models():
             self.parallel.join_statistics(model)
         model, scores, probabilities = self._validate()
+        self.latest = scores.map
         # Asked of all, for what follows is done by all or by none.
         selected = bool(agree_on(int(scores.map > self.best["map"])))
         if selected:
@@ -223,6 +232,7 @@ class Trainer:
         state = {
             "position": vars(self.position),
             "best": self.best,
+            "latest": self.latest,
             "learner": self.parallel.state(self.learner),
             **self.phase.state(),
             "average": self.average.model.state_dict() if self.average else None,
@@ -238,7 +248,7 @@ class Trainer:
         wait_for_all()
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
+        self.best, self.latest = state["best"], state.get("latest")
         self.parallel.load(self.learner, state["learner"])
         self.phase.load(state)
         if self.average:

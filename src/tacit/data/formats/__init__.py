@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tacit.errors import DataError, UsageError, unknown_name
-from tacit.registry import Row, find
+from tacit.registry import Row, check_options, find
 
 if TYPE_CHECKING:
     from tacit.data.listing import Absent, Listing
@@ -147,10 +147,16 @@ def read_listing(
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
     reader = reader or find_reader(name)
+    check_options(f"the format '{name}'", options, reader.read)
     try:
         listing: Listing = reader.read(path, images=images, absent=absent, **options)
     except (OSError, UnicodeError, RecursionError) as error:  # what files of any kind may hold
         raise DataError(f"{path} cannot be read as {name}: {error}.") from error
+    except Exception as error:
+        if not type(error).__module__.startswith("pyarrow"):
+            raise
+        first = str(error).partition("\n")[0]  # Arrow looks into columns only when they are used
+        raise DataError(f"{path} is damaged, and cannot be read as {name}: {first}.") from error
     return listing
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 
 from tacit.data.observe import label_all
 from tacit.data.scenes.drawing import CLASSES, draw_scene
@@ -16,8 +18,13 @@ from tacit.data.source import Box, Source
 TEST_FROM = 10_000_000
 
 
+Side = Annotated[int, Field(ge=8, le=1024)]
+Images = Annotated[int, Field(ge=1, le=TEST_FROM)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
 def load_scenes(
-    size: int = 48, images: int = 3000, test_images: int = 1000, seed: int = 0
+    size: Side = 48, images: Images = 3000, test_images: Images = 1000, seed: Seed = 0
 ) -> tuple[Source, Source]:
     """Draw the official training split and the test split, both fully labelled."""
     return (

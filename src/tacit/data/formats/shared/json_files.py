@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 import os
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tacit.errors import DataError
+from tacit.files import read_json as read_json
 from tacit.files import read_text as read_text
 
 HEAD, BLOCK = 1 << 18, 1 << 22
@@ -41,16 +41,6 @@ def read_head(path: Path) -> tuple[str, bool]:
             return head.decode("utf-8-sig", errors="replace"), not file.read(1)
     except OSError:
         return "", True
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file, or say why not."""
-    try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise DataError(f"{path} is not readable as JSON: {error}.") from error
-    except RecursionError as error:
-        raise DataError(f"{path} is not readable as JSON: it is nested too deeply.") from error
 
 
 def read_outline(path: Path) -> Outline | None:
