@@ -55,6 +55,7 @@ EDGES: dict[str, set[str]] = {
     "locks": {"errors"},
     "processes": {"errors"},
     "registry": {"errors"},
+    "presets": {"errors"},
     "config": {"errors"},
     "types": {"labels"},
     "devices": {"errors"},
@@ -77,7 +78,7 @@ EDGES: dict[str, set[str]] = {
         "types",
     },
     "models": {"errors", "files", "losses", "modes", "ranges", "registry"},
-    "learner": {"methods", "models", "types"},
+    "learner": {"errors", "methods", "models", "types"},
     "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "types"},
     "export": {"errors", "files", "models"},
@@ -104,7 +105,7 @@ EDGES: dict[str, set[str]] = {
     | {"data", "devices", "evaluation", "images", "learner", "methods"}
     | {"models", "report", "runs", "training"},
     "cli": GROUND
-    | {"benchmarks", "check", "data", "devices", "evaluation", "experiments", "methods"}
+    | {"benchmarks", "check", "data", "devices", "evaluation", "experiments", "methods", "presets"}
     | {"models", "prediction", "runs", "teachers", "training", "version"},
     "__main__": {"cli"},
     # The names of the package itself, each looked up when it is used.

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tacit.errors import DataError, TacitError
+from tacit.errors import DataError, TacitError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,8 @@ def telling(path: Path) -> Iterator[None]:
         refused = _find_refusal(error)
         if refused is None or not _is_about(refused, path):
             raise
-        raise TacitError(f"{path} cannot be written: {REASONS[refused.errno or 0]}.") from error
+        kind = UsageError if refused.errno == errno.ENAMETOOLONG else TacitError
+        raise kind(f"{path} cannot be written: {REASONS[refused.errno or 0]}.") from error
 
 
 def _find_refusal(error: BaseException | None) -> OSError | None:
@@ -116,6 +117,11 @@ def reserve(path: Path, size: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file is what a process that was killed has left of another one."""
+    return path.name.startswith(".") and path.name.endswith(".partial")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from tacit.errors import UsageError
 from tacit.methods.base import Method
+from tacit.models.base import Model
 from tacit.models.wrappers import Chunked, FusedViews
 from tacit.types import Batch, Clock, Step
 
@@ -20,6 +22,7 @@ class Learner(nn.Module):
 
     def __init__(self, model: nn.Module, method: Method) -> None:
         super().__init__()
+        _check_plain(model, method)
         self.model = model
         self.method = method
         self.chunks = 1
@@ -34,3 +37,19 @@ class Learner(nn.Module):
         elif self.fuse_views and len(batch.views) > 1:
             model = FusedViews(model, batch.views)
         return self.method.step(model, batch, clock)
+
+
+def _check_plain(model: nn.Module, method: Method) -> None:
+    """Refuse a module of somebody's own that lacks what the method asks of it.
+
+    Our models have sentences of their own for what they were built without.
+    """
+    if isinstance(getattr(model, "model", model), Model):
+        return
+    missing = [name for name in method.asks_of_model if not hasattr(model, name)]
+    if missing:
+        raise UsageError(
+            f"{type(method).__name__} asks a model for `{missing[0]}`, which a "
+            f"{type(model).__name__} does not have. Build a model by tacit.models.build_model, "
+            f"with what `model_options` of the method says, or give your own this attribute."
+        )

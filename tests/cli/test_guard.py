@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def test_what_the_system_refuses_comes_with_a_remedy(
     failing: Fail, capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
     failing(OSError(number, os.strerror(number), "some/file"))
-    assert run(["fail"]) == 1
+    assert run(["fail"]) == (2 if number == errno.ENAMETOOLONG else 1)
     said = capsys.readouterr().err
     assert said == f"tacit: some/file cannot be used: {REMEDIES[number]}.\n"
 
@@ -110,6 +111,15 @@ def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("tacit: The output cannot be written: there is no room left")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell closes what it is told")
+def test_a_closed_stdout_is_no_fault() -> None:
+    command = [sys.executable, "-m", "tacit", "methods"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=-1, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["datasets", "methods --json", "methods gr"])

@@ -194,3 +194,10 @@ def test_the_commit_is_that_of_the_package(tmp_path: Path, monkeypatch: pytest.M
     assert commit_of.__wrapped__(package) == f"{head}-dirty"
     monkeypatch.setenv("PATH", "")
     assert commit_of.__wrapped__(package) is None
+
+
+def test_what_a_killed_process_left_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / f".run.json.{7:016x}.partial").write_text("{")
+    for resume in (False, True):
+        with Run(tmp_path).lock(resume):
+            pass

@@ -178,7 +178,9 @@ def test_a_folder_in_which_somebody_trains_is_refused_before_data_are_read(
 )
 def test_a_damaged_record_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(DataError, match=r"run\.json does not hold the configuration of a run"):
+    with pytest.raises(
+        DataError, match=r"run\.json (does not hold the configuration|is not (readable|UTF-8))"
+    ):
         _ = Run(tmp_path).config
     with pytest.raises(DataError, match=r"no run in .*run\.json is missing"):
         _ = Run(tmp_path / "elsewhere").config
@@ -262,3 +264,46 @@ def test_a_device_is_found_or_its_absence_explained(monkeypatch: pytest.MonkeyPa
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(UsageError, match=r"last of this machine's 2 CUDA devices is cuda:1"):
         choose_device("cuda:2")
+
+
+class Noting(Silent):
+    """Remembers notes, and the steps that came before them."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.steps = 0
+
+    def note(self, text: str) -> None:
+        assert not self.steps
+        self.notes.append(text)
+
+    def step(self, images: int) -> None:
+        self.steps += images
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "options", "told"),
+    [
+        ("ignore", 8, (), True),
+        ("ignore", 8, ("method.reject=false",), False),
+        ("ignore", 16, (), False),
+        ("an", 8, (), False),
+    ],
+)
+def test_a_map_of_one_place_is_told_before_the_first_step(
+    method: str,
+    size: int,
+    options: tuple[str, ...],
+    told: bool,
+    configure: Configure,
+    splits: Splits,
+    tmp_path: Path,
+) -> None:
+    """Hiding all of an image or nothing says nothing about where a class is."""
+    settings = (f"method.name={method}", f"model.size={size}", "phases.epochs=1", *options)
+    reporter = Noting()
+    run.train(configure(*settings), tmp_path / "run", splits=splits, reporter=reporter)
+    assert reporter.steps
+    assert len(reporter.notes) == told
+    if told:
+        assert "At 8 pixels the map of this model is 1 x 1" in reporter.notes[0]

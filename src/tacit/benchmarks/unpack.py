@@ -6,6 +6,7 @@ import errno
 import gzip
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -30,6 +31,9 @@ BROKEN = (
     EOFError,
     RuntimeError,  # a zip that wants a password
     ValueError,  # numbers in headers that are none
+    LookupError,  # names without a sign in them, or of no member
+    struct.error,
+    OverflowError,
 )
 
 

@@ -74,7 +74,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno is not None:
         remedy = REMEDIES.get(error.errno, (error.strerror or "it failed").lower())
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return f"{' -> '.join(names) or 'A file'} cannot be used: {remedy}.", 1
+        status = 2 if error.errno == errno.ENAMETOOLONG else 1  # a name is what was asked for
+        return f"{' -> '.join(names) or 'A file'} cannot be used: {remedy}.", status
     return _explain_fault(error), FAULT
 
 
@@ -145,6 +146,9 @@ def _print(message: str) -> None:
 
 def prepare_streams() -> None:
     """Let what a terminal cannot show be escaped instead of ending the command."""
+    # Whoever closed them wants to see nothing; Python has None in their place.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -39,7 +39,7 @@ def predict(
     engine: Literal["torch", "ray"] = "torch",
     actors: int = 1,
     spreadsheet_safe: Annotated[bool, Parameter(negative=())] = False,
-    wait: float = 120,
+    wait: float = 30,
     strict: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:

@@ -61,6 +61,10 @@ class ProgressReporter:
         """Begin a run; one reporter may watch several."""
         self.title = title
 
+    def note(self, text: str) -> None:
+        """Print what a person should know before a run begins, to the letter."""
+        self.console.print(f"{self.title}: {text}", soft_wrap=True, markup=False, highlight=False)
+
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Begin an epoch."""
         self.steps, self.done, self.skipped = steps, done, done

@@ -84,6 +84,11 @@ class Method(nn.Module):
     makes_images: ClassVar[bool] = False
     """Whether it shows the model images of its own making, such as masked ones. What is known of
     the batch's images, like features of a frozen trunk, then cannot stand in for them."""
+    reads_maps: bool = False
+    """Whether it looks for where in an image a class is. On a map of a single place there is
+    nowhere to look, which is said before a training begins."""
+    asks_of_model: ClassVar[tuple[str, ...]] = ()
+    """What it asks of a model beside logits, such as ``embed``; a model without is refused."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of hyperparameters. A set states all that the results hang on, so that no default
     can change it; an empty one is the defaults themselves."""

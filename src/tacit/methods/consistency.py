@@ -105,6 +105,7 @@ class LabelAwareConsistency(PseudoLabelConsistency):
     """
 
     model_options: ClassVar[dict[str, Any]] = {"embedding_dim": 128}
+    asks_of_model: ClassVar[tuple[str, ...]] = ("embed",)
 
     late_threshold: Sure = 0.9
     late_from: Annotated[float, Field(ge=0, le=100)] = 0.5

@@ -104,6 +104,7 @@ class Ignore(Method):
     """
 
     makes_images: ClassVar[bool] = True
+    asks_of_model: ClassVar[tuple[str, ...]] = ("localise",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "robust": {},
         "paper": {
@@ -165,6 +166,7 @@ class Ignore(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.views = ("weak", "strong") if self.strong_view else ("weak",)
+        self.reads_maps = self.reject
         self.most_positives: int | None = None
         self.gap_average = ExponentialAverage(self.gap_decay, bias_correction=self.bias_correction)
         self.lift = Lift()

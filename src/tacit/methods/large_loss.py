@@ -179,6 +179,7 @@ class BoostedRejection(LargeLossRejection):
     """
 
     model_options: ClassVar[Mapping[str, Any]] = {"boost": 5.0}
+    asks_of_model: ClassVar[tuple[str, ...]] = ("boost",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "released": {"rate": 0.005, "count_by_floats": True, "epsilon": 0.0}
     }

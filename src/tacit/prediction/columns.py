@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -90,5 +91,7 @@ def _lists(
 
 
 def _text(name: str) -> str:
-    """Make a name printable whose bytes are no text."""
+    """Make a name printable whose bytes are no text, or are text that the locale does not know."""
+    with suppress(UnicodeEncodeError):  # of other surrogates than those that stand for bytes
+        name = name.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     return name.encode("utf-8", "backslashreplace").decode()

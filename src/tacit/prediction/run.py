@@ -81,7 +81,7 @@ class Work:
     device: str = "auto"
     workers: int = 2
     actors: int = 1
-    wait: float = 120.0
+    wait: float = 30.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

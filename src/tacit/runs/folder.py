@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import tacit
 from tacit.config import Config
 from tacit.errors import DataError, UsageError
-from tacit.files import read_json, write_text
+from tacit.files import is_partial, read_json, write_text
 from tacit.locks import hold_lock
 from tacit.names import split_lines
 from tacit.registry import full_name, require_trust
@@ -246,7 +246,9 @@ class Run:
             raise UsageError(f"{folder} is a file, not a folder; choose another --out.")
         if self.exists and resume:
             return
-        if folder.exists() and any(path for path in folder.iterdir() if path.name != LOCK):
+        if folder.exists() and any(
+            not is_partial(path) for path in folder.iterdir() if path.name != LOCK
+        ):
             advice = ", or --resume the run in it" if self.exists else ""
             raise UsageError(f"The folder {folder} is not empty; choose another --out{advice}.")
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+
 from tacit.config import Config
 from tacit.errors import UsageError
+from tacit.learner import Learner
 from tacit.methods.base import Method
+from tacit.modes import evaluating
 
 
 def check_settings(config: Config, method: Method) -> None:
@@ -84,3 +90,32 @@ def check_computing(config: Config, method: Method) -> None:
             "run.fuse_views reads all views of a batch in one go, and phases.accumulate or "
             "phases.features leave no phase that could; leave it out."
         )
+
+
+def find_toy_trunk(config: Config) -> str | None:
+    """Say that photographs are about to be read by the trunk of generated images."""
+    model, data = config.model, config.data
+    if model.trunk != "tiny" or data.name == "scenes" or "trunk" in model.model_fields_set:
+        return None
+    return (
+        f"The trunk 'tiny' is made for generated images, and sees {data.name} at {model.size} "
+        f"pixels with weights that know nothing. For photographs use --preset quick, or name a "
+        f"trunk with --trunk and its weights with --set model.weights=hub."
+    )
+
+
+@torch.no_grad()
+def find_blind_spot(learner: Learner, size: int) -> str | None:
+    """Say that a method looks for places in a map that has only one; None if all is well."""
+    if not learner.method.reads_maps:
+        return None
+    model: Any = learner.model
+    with evaluating(model):
+        height, width = model.trunk(model.mean.new_zeros(1, 3, size, size)).shape[2:]
+    if height * width > 1:
+        return None
+    return (
+        f"At {size} pixels the map of this model is 1 x 1: nothing tells where in an image a class "
+        f"is, so that the method hides all of an image or nothing, and finds no missed label by "
+        f"it. Set a larger model.size, or a trunk with a finer map."
+    )

@@ -11,6 +11,9 @@ class Reporter(Protocol):
     def start_run(self, title: str) -> None:
         """A run begins."""
 
+    def note(self, text: str) -> None:
+        """Something about the run that a person should know before it begins."""
+
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
         """An epoch begins, or goes on after ``done`` of its steps."""
 
@@ -25,6 +28,9 @@ class Silent:
     """Says nothing."""
 
     def start_run(self, title: str) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
