@@ -25,12 +25,10 @@ def features_of(first: int, count: int) -> Tensor:
 def look_up(shelf: Shelf, first: int, count: int) -> dict[int, float]:
     """Return what the shelf has of images by their numbers."""
     found: dict[int, float] = {}
-    for place in shelf.find(to_keys(digests(first, count))):
-        values = shelf.read(place)
-        assert values.shape == (len(place.found), 3, 1, 1)
-        found |= {
-            first + int(at): float(row[0]) for at, row in zip(place.found, values, strict=True)
-        }
+    for hit in shelf.find(to_keys(digests(first, count))):
+        values = shelf.read(hit)
+        assert values.shape == (len(hit.found), 3, 1, 1)
+        found |= {first + int(at): float(row[0]) for at, row in zip(hit.found, values, strict=True)}
     return found
 
 
@@ -47,8 +45,8 @@ def test_each_image_is_found_by_its_key_in_any_order(tmp_path: Path) -> None:
 def test_an_image_that_was_asked_for_twice_is_found_twice(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, {})
     shelf.add(to_keys(digests(7, 1)), features_of(7, 1))
-    (place,) = shelf.find(to_keys(digests(7, 1) * 2))
-    assert place.found.tolist() == [0, 1] and shelf.read(place).flatten()[::3].tolist() == [7, 7]
+    (hit,) = shelf.find(to_keys(digests(7, 1) * 2))
+    assert hit.found.tolist() == [0, 1] and shelf.read(hit).flatten()[::3].tolist() == [7, 7]
 
 
 def test_many_may_write_at_once(tmp_path: Path) -> None:

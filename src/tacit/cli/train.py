@@ -107,9 +107,7 @@ def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:
     if preset is None:
         return recipe
     if recipe is not None:
-        raise UsageError(
-            f"A preset is a recipe, and {recipe} is another one; leave one of them out."
-        )
+        raise UsageError(f"A preset is a recipe, and so is {recipe}; leave one of them out.")
     return find_preset(preset)
 
 

@@ -106,11 +106,11 @@ def compute_features(
     missing = np.asarray(rows)
     left = np.arange(len(rows))
     if shelf is not None and keys is not None:
-        for place in shelf.find(keys):
-            features = shelf.read(place)
+        for hit in shelf.find(keys):
+            features = shelf.read(hit)
             kept = make_room(len(source), features) if kept is None else kept
-            kept[torch.from_numpy(missing[place.found])] = features.to(kept.device, kept.dtype)
-            left = np.setdiff1d(left, place.found)
+            kept[torch.from_numpy(missing[hit.found])] = features.to(kept.device, kept.dtype)
+            left = np.setdiff1d(left, hit.found)
     ahead = _Ahead(shelf, keys)
     try:
         for batch in _load(reading, source, missing[left]):

@@ -30,7 +30,7 @@ ABOUT, PIECE = "about.json", ".safetensors"
 
 
 @dataclass(frozen=True)
-class Place:
+class Hit:
     """Where the features of some images lie: a file of the shelf, and rows in it."""
 
     file: Path
@@ -49,26 +49,26 @@ class Shelf:
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         self.folder, self.about = folder, about
 
-    def find(self, keys: NDArray[Any]) -> list[Place]:
-        """Say where features of images are; those that are not here are in none of the places."""
-        places, missing = [], np.arange(len(keys))
+    def find(self, keys: NDArray[Any]) -> list[Hit]:
+        """Say where features of images are; those that are not here are in none of the hits."""
+        hits, missing = [], np.arange(len(keys))
         for file in sorted(self.folder.glob(f"*{PIECE}")):
             if not len(missing):
                 break
             held = _read_keys(file)
             order = np.argsort(held)
             at = np.minimum(np.searchsorted(held, keys[missing], sorter=order), len(held) - 1)
-            hit = held[order[at]] == keys[missing]
-            if hit.any():
-                places.append(Place(file, order[at][hit], missing[hit]))
-                missing = missing[~hit]
-        return places
+            same = held[order[at]] == keys[missing]
+            if same.any():
+                hits.append(Hit(file, order[at][same], missing[same]))
+                missing = missing[~same]
+        return hits
 
-    def read(self, place: Place) -> Tensor:
-        """Return the features of one place, in the order of its rows."""
-        with _opened(place.file) as file:
+    def read(self, hit: Hit) -> Tensor:
+        """Return the features of one hit, in the order of its rows."""
+        with _opened(hit.file) as file:
             kept: Tensor = file.get_tensor("features")
-        return kept[torch.from_numpy(place.rows)]
+        return kept[torch.from_numpy(hit.rows)]
 
     def add(self, keys: NDArray[Any], features: Tensor) -> None:
         """Keep the features of more images."""
