@@ -55,6 +55,7 @@ EDGES: dict[str, set[str]] = {
     "locks": {"errors"},
     "processes": {"errors"},
     "registry": {"errors"},
+    "presets": {"errors"},
     "config": {"errors"},
     "types": {"labels"},
     "devices": {"errors"},
@@ -78,22 +79,33 @@ EDGES: dict[str, set[str]] = {
     },
     "models": {"errors", "files", "losses", "modes", "ranges", "registry"},
     "learner": {"errors", "methods", "models", "types"},
+    "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "types"},
     "export": {"errors", "files", "models"},
     "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
     | {"processes"},
     "runs": GROUND
-    | {"data", "devices", "evaluation", "images", "learner", "locks", "methods", "models"}
+    | {
+        "data",
+        "devices",
+        "evaluation",
+        "features",
+        "images",
+        "learner",
+        "locks",
+        "methods",
+        "models",
+    }
     | {"version"},
     "training": GROUND
-    | {"data", "devices", "evaluation", "images", "learner", "methods", "models"}
+    | {"data", "devices", "evaluation", "features", "images", "learner", "methods", "models"}
     | {"runs", "version"},
     "report": {"files"},
     "experiments": GROUND
     | {"data", "devices", "evaluation", "images", "learner", "methods"}
     | {"models", "report", "runs", "training"},
     "cli": GROUND
-    | {"benchmarks", "check", "data", "devices", "evaluation", "experiments", "methods"}
+    | {"benchmarks", "check", "data", "devices", "evaluation", "experiments", "methods", "presets"}
     | {"models", "prediction", "runs", "teachers", "training", "version"},
     "__main__": {"cli"},
     # The names of the package itself, each looked up when it is used.

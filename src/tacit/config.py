@@ -63,6 +63,11 @@ class DataConfig(Section):
     cache: str | None = Field(
         None, description="folder for images scaled once, which every run then reads"
     )
+    store: str | None = Field(
+        None,
+        description="folder where features of frozen trunks are kept for every run to come; "
+        '"shared" is one for all runs of this user',
+    )
     hold: Literal["disk", "memory", "device"] = Field(
         "disk", description="where cached images wait to be read"
     )

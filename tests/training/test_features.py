@@ -16,6 +16,7 @@ from torch import Tensor
 from tacit.config import Config
 from tacit.data.source import Splits
 from tacit.errors import UsageError
+from tacit.features import compute as compute_module
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.runs.checkpoint import LAST
@@ -186,7 +187,7 @@ def test_a_run_can_be_interrupted_before_its_first_step(
 ) -> None:
     config, straight, stopped = configure(phases=phases("maps")), *map(tmp_path.joinpath, "ab")
     run.train(config, straight, splits=splits)
-    loader = features_module.build_evaluation_loader
+    loader = compute_module.build_evaluation_loader
 
     def interrupting(*arguments: Any, **named: Any) -> Any:
         signal_sent = False
@@ -201,7 +202,7 @@ def test_a_run_can_be_interrupted_before_its_first_step(
         Trainer, "fit", lambda self, *rest: trainers.append(self) or fit(self, *rest)
     )
     with monkeypatch.context() as patch:
-        patch.setattr(features_module, "build_evaluation_loader", interrupting)
+        patch.setattr(compute_module, "build_evaluation_loader", interrupting)
         with pytest.raises(Interrupted):
             run.train(config, stopped, splits=splits)
     position = torch.load(stopped / "checkpoints" / LAST)["position"]
@@ -273,3 +274,25 @@ class TestLargeFeatures:
             f"The features of 96 images need 2 MB, and {trainer.folder} has room for 1 MB; set "
             f'phases.features to "pooled" or "fresh".'
         )
+
+
+def test_a_second_run_reads_no_image_at_all(
+    configure: Configure, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    read = compute_module._read
+    monkeypatch.setattr(
+        compute_module, "_read", lambda reading, pixels: seen.append(1) or read(reading, pixels)
+    )
+    store = f"data.store={tmp_path / 'store'}"
+    plainly = run.train(configure(phases=phases("pooled")), tmp_path / "plain", splits=splits)
+    without = len(seen)
+    records, counts = [], []
+    for name in ("first", "second"):
+        seen.clear()
+        config = configure(store, phases=phases("pooled"))
+        records.append(run.train(config, tmp_path / name, splits=splits))
+        counts.append(len(seen))
+    assert without > 0 and counts[0] > without and counts[1] == 0  # the test split, too
+    assert records[0]["result"] == records[1]["result"]
+    assert records[0]["result"]["map"] == pytest.approx(plainly["result"]["map"], abs=1e-3)

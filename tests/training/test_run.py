@@ -178,7 +178,9 @@ def test_a_folder_in_which_somebody_trains_is_refused_before_data_are_read(
 )
 def test_a_damaged_record_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(DataError, match=r"run\.json (does not hold the configuration|is not (readable|UTF-8))"):
+    with pytest.raises(
+        DataError, match=r"run\.json (does not hold the configuration|is not (readable|UTF-8))"
+    ):
         _ = Run(tmp_path).config
     with pytest.raises(DataError, match=r"no run in .*run\.json is missing"):
         _ = Run(tmp_path / "elsewhere").config

@@ -20,6 +20,7 @@ def train(
     *,
     out: Path | None = None,
     data: str | None = None,
+    preset: str | None = None,
     method: str | None = None,
     model: str | None = None,
     trunk: str | None = None,
@@ -44,6 +45,8 @@ def train(
         The run folder, new or empty.
     data
         Data set, see `tacit datasets`, or the path of labels of your own.
+    preset
+        A recipe that comes with tacit: quick, for photographs on a processor.
     method
         Method, see `tacit methods`, the name of its table in the recipe, or of your own:
         file.py:Class or package.module:Class.
@@ -80,12 +83,12 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    if resume and not (recipe or given or settings):
+    if resume and not (recipe or preset or given or settings):
         if out is None:
             raise UsageError("Say which run to resume: --resume --out FOLDER.")
         config = Run(out).config
     else:
-        config = resolve(recipe, (*given, *settings))
+        config = resolve(_choose_recipe(recipe, preset), (*given, *settings))
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
@@ -95,6 +98,17 @@ def train(
         print_json(complete(config).model_dump(mode="json"))
         return 0
     return _run(config, folder, resume, json)
+
+
+def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:
+    from tacit.errors import UsageError
+    from tacit.presets import find_preset
+
+    if preset is None:
+        return recipe
+    if recipe is not None:
+        raise UsageError(f"A preset is a recipe, and so is {recipe}; leave one of them out.")
+    return find_preset(preset)
 
 
 def _name_folder(config: Config) -> Path:

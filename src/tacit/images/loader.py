@@ -218,7 +218,7 @@ def build_evaluation_loader(
     batch: int,
     workers: int,
     fast: bool = False,
-    rows: range | None = None,
+    rows: Sequence[int] | None = None,
 ) -> Iterable[Batch]:
     """Build a loader that shows every image, or some of them, in order, as at inference."""
     items = [(0, row) for row in rows or range(len(source))]

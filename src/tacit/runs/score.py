@@ -6,15 +6,48 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from tacit.config import Config
-from tacit.data.source import Splits
+from tacit.data.source import Source, Splits
 from tacit.devices import choose_device
-from tacit.distributed import own_share
+from tacit.distributed import exchange_shares, own_share
 from tacit.errors import DataError
 from tacit.evaluation.evaluate import predict, score
+from tacit.features.compute import build_reading, compute_features, empty_features
 from tacit.images.loader import EVALUATION_BATCH, build_evaluation_loader
+from tacit.losses import full_precision
 from tacit.models.artefact import load_model, read_config
 from tacit.runs.folder import Run
+
+
+def predict_split(
+    model: Any, source: Source, config: Config, device: torch.device
+) -> NDArray[np.float32]:
+    """Return what a model says of a split, (N, C) probabilities, by stored features if it can."""
+    own = own_share(len(source))
+    if config.data.store and config.phases[-1].features == "pooled":
+        return predict_from_features(model, source, config, device)
+    loader = build_evaluation_loader(
+        source, model.size, EVALUATION_BATCH, config.data.workers, rows=own
+    )
+    return predict(model, loader, device, config.run.precision)
+
+
+def predict_from_features(
+    model: Any, source: Source, config: Config, device: torch.device
+) -> NDArray[np.float32]:
+    """Return the same from pooled features, which are read from the store or added to it."""
+    model.eval()
+    reading = build_reading(model, config, device, pooled=True)
+    features = compute_features(reading, source, own_share(len(source)), empty_features)
+    exchange_shares(features)
+    with torch.inference_mode():
+        logits = full_precision(model.logits_from(features.to(device)))
+        probabilities: NDArray[np.float32] = logits.sigmoid().float().cpu().numpy()
+    return probabilities
 
 
 def evaluate(folder: Path, splits: Splits, config: Config, split: str = "test") -> dict[str, Any]:
@@ -29,11 +62,7 @@ def evaluate(folder: Path, splits: Splits, config: Config, split: str = "test") 
         )
     Run(folder).check_same_data(splits)
     model = load_model(folder).to(device)
-    own = own_share(len(source))
-    loader = build_evaluation_loader(
-        source, model.size, EVALUATION_BATCH, config.data.workers, rows=own
-    )
-    probabilities = predict(model, loader, device, config.run.precision)
+    probabilities = predict_split(model, source, config, device)
     labels = source.labels if source.truth is None else source.truth
     scores = score(probabilities, labels.dense(), source.classes)
     return {

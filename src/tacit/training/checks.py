@@ -92,6 +92,18 @@ def check_computing(config: Config, method: Method) -> None:
         )
 
 
+def find_toy_trunk(config: Config) -> str | None:
+    """Say that photographs are about to be read by the trunk of generated images."""
+    model, data = config.model, config.data
+    if model.trunk != "tiny" or data.name == "scenes" or "trunk" in model.model_fields_set:
+        return None
+    return (
+        f"The trunk 'tiny' is made for generated images, and sees {data.name} at {model.size} "
+        f"pixels with weights that know nothing. For photographs use --preset quick, or name a "
+        f"trunk with --trunk and its weights with --set model.weights=hub."
+    )
+
+
 @torch.no_grad()
 def find_blind_spot(learner: Learner, size: int) -> str | None:
     """Say that a method looks for places in a map that has only one; None if all is well."""

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from tacit.config import Phase
 from tacit.data.source import Source
-from tacit.devices import autocast
 from tacit.distributed import exchange_shares, own_share
 from tacit.errors import UsageError
 from tacit.evaluation.evaluate import predict
+from tacit.features.compute import build_reading, compute_features
 from tacit.files import partial_beside, reserve
-from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches, build_evaluation_loader
+from tacit.images.loader import EVALUATION_BATCH, Item, ShuffledBatches
 from tacit.learner import Learner
 from tacit.models.wrappers import HeadModel
 from tacit.training.context import Context
@@ -94,47 +94,11 @@ class FeatureFeed(ImageFeed):
         theirs, ours = model.trunk.state_dict(), self.model.trunk.state_dict()
         return all(torch.equal(theirs[name], value) for name, value in ours.items())
 
-    @torch.no_grad()
     def _compute(self, source: Source, between: Callable[[], None]) -> Tensor:
-        config, kept = self.config, None
-        loader = build_evaluation_loader(
-            source,
-            config.model.size,
-            EVALUATION_BATCH,
-            config.data.workers,
-            config.data.reading == "fast",
-            own_share(len(source)),
-        )
-        for batch in loader:
-            between()
-            images = self.model.normalise(batch["plain"].to(self.context.device, non_blocking=True))
-            if config.run.channels_last:
-                images = images.contiguous(memory_format=torch.channels_last)
-            with autocast(self.context.device, config.run.precision):
-                features = self.model.trunk(images)
-            if self.pooled:
-                features = self._pool(features)
-            kept = self._room_for(len(source), features) if kept is None else kept
-            kept[batch.index] = features.to(kept.device)
-        assert kept is not None, "a source has images"
+        reading = build_reading(self.model, self.config, self.context.device, self.pooled)
+        kept = compute_features(reading, source, own_share(len(source)), self._room_for, between)
         exchange_shares(kept)
         return kept
-
-    def _pool(self, features: Tensor) -> Tensor:
-        """Return the mean over space as a map of one place, if that is all the head looks at."""
-        features = features.float()
-        pooled = features.mean((2, 3), keepdim=True)
-        expected = self.model.logits_from(features)
-        try:
-            found = self.model.logits_from(pooled)
-        except RuntimeError:  # a head that needs as many places as there were
-            found = torch.full_like(expected, torch.nan)
-        if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
-            raise UsageError(
-                "The head of this model reads whole maps, which pooled features are not; set "
-                'phases.features = "maps".'
-            )
-        return pooled
 
     def _room_for(self, rows: int, features: Tensor) -> Tensor:
         """Return a tensor for the features of so many images, in memory or in a file."""

@@ -1,0 +1,47 @@
+"""Recipes that come with the package: they resolve, and the toy trunk warns of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tacit.config import resolve
+from tacit.errors import UsageError
+from tacit.presets import find_preset, list_presets
+from tacit.training.checks import find_toy_trunk
+from tacit.training.run import complete
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_every_preset_is_a_whole_recipe(name: str, tmp_path: Path) -> None:
+    (tmp_path / "photos.csv").write_text("file,labels\n1.jpg,a\n")
+    config = complete(resolve(find_preset(name), (f"data.name={tmp_path / 'photos.csv'}",)))
+    assert config.model.trunk != "tiny" and config.model.weights != "none"
+
+
+def test_quick_lets_no_run_read_an_image_twice() -> None:
+    config = resolve(find_preset("quick"))
+    assert config.data.store == "shared"
+    assert {phase.features for phase in config.phases} == {"pooled"}
+
+
+def test_an_unknown_preset_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="quikc.*quick"):
+        find_preset("quikc")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("data.name=photos.csv",), True),
+        (("data.name=photos.csv", "model.trunk=tiny"), False),  # who says it means it
+        (("data.name=photos.csv", "model.trunk=resnet18"), False),
+        (("data.name=scenes",), False),
+    ],
+)
+def test_photographs_on_the_toy_trunk_are_told(settings: tuple[Any, ...], said: bool) -> None:
+    found = find_toy_trunk(resolve(settings=settings))
+    assert (found is not None) == said
+    assert found is None or ("--preset quick" in found and "photos.csv" in found)
