@@ -61,7 +61,8 @@ def options_of(verb: str) -> frozenset[str]:
 @cache
 def options_of_scripts() -> dict[str, frozenset[str]]:
     """Return the options that stand in the text of each script beside the package."""
-    scripts = [*ROOT.glob("bench/*.py"), *ROOT.glob("studies/*.py"), *EXAMPLES]
+    places = ("bench/*.py", "studies/*.py", "tests/mutants/*.py")
+    scripts = [*(path for place in places for path in ROOT.glob(place)), *EXAMPLES]
     return {name_of(path): find_options(path.read_text(encoding="utf-8")) for path in scripts}
 
 
