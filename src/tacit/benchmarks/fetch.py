@@ -15,7 +15,7 @@ from tacit.benchmarks import (
 )
 from tacit.benchmarks.download import Patience, Progress, check, download, report_nothing
 from tacit.benchmarks.unpack import DamagedArchive, require_space, unpack, write_size
-from tacit.errors import DataError
+from tacit.errors import DataError, TacitError, UsageError
 
 Tell = Callable[[str], None]
 FETCHED, FOUND = "fetched", "found"
@@ -57,6 +57,10 @@ def fetch(
             _bring(benchmark, archive, root, tell, keep, progress, patience)
     except OSError as error:
         raise DataError(f"{name} cannot be unpacked below {root}: {error}.") from error
+    except (DataError, UsageError):
+        raise
+    except TacitError as error:  # about a file that could not be written
+        raise DataError(f"{name} cannot be unpacked below {root}: {error}") from error
     if benchmark.by_hand:
         tell(benchmark.by_hand)
 

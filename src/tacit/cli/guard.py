@@ -26,7 +26,6 @@ PRINTERS = ("run", "print_json")  # the functions of ours that write to stdout
 REMEDIES = REASONS | {
     errno.EFBIG: "the file would be larger than is allowed here (see ulimit -f)",
     errno.ENOENT: "there is no such file or folder",
-    errno.ENOTDIR: "a part of this path is a file and no folder; choose another place",
     errno.EISDIR: "it is a folder, where a file is meant; choose another name",
     errno.EEXIST: "there is such a file or folder already; choose another name",
     errno.ENOTEMPTY: "the folder is not empty; choose another one",
