@@ -117,6 +117,13 @@ def test_a_setting_needs_a_key_and_a_value(setting: str) -> None:
         ("phases.epoch=1", "Unknown key 'phases.0.epoch' in the settings; did you mean 'epochs'?"),
         ("phases.0.lrr=1", "Unknown key 'phases.0.lrr' in the settings; did you mean 'lr'?"),
         ("model.size.x=1", "'model.size' in the settings is {'x': 1}, but input should be a valid"),
+        ("lr=1e-4", "Unknown key 'lr' in the settings; did you mean 'phases.lr'?"),
+        (
+            "name=an",
+            "Unknown key 'name' in the settings; did you mean 'data.name' or 'model.name' or "
+            "'method.name'?",
+        ),
+        ("run.lr=1", "Unknown key 'run.lr' in the settings; there is no such key."),
         ("run.qwxz=1", "Unknown key 'run.qwxz' in the settings; there is no such key."),
     ],
 )

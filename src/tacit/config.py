@@ -88,7 +88,7 @@ class ModelConfig(Section):
     name: str = Field("cam", description="model, see `tacit models`")
     trunk: str = Field("tiny", description="tiny, or any timm network with spatial maps")
     trunk_options: dict[str, Any] = Field({}, description="passed on to timm")
-    weights: str = Field("none", description="none, hub, or a weights file")
+    weights: str = Field("none", description="none, hub, package, or a weights file")
     size: int = Field(48, ge=8, description="side of the images in pixels")
     mean: tuple[float, float, float] | None = Field(
         None, description="left out, what timm notes of the weights"
@@ -339,13 +339,27 @@ def explain(error: ValidationError, where: str, shape: type[BaseModel]) -> str:
     problems = [each for each in error.errors() if each["type"] != "too_short"] or error.errors()
     problem, more = problems[0], len(problems) - 1
     location = ".".join(str(part) for part in problem["loc"])
+    known = _places_of(location)
     tail = f" ({more} more problem{'s' if more > 1 else ''} after this one)" if more else ""
     if problem["type"] == "extra_forbidden":
         near = nearest_name(str(problem["loc"][-1]), _keys_beside(problem["loc"], shape))
-        hint = f"did you mean '{near}'?" if near else "there is no such key."
+        meant = " or ".join(f"'{each}'" for each in known or filter(None, [near]))
+        hint = f"did you mean {meant}?" if meant else "there is no such key."
         return f"Unknown key '{location}' in {where}; {hint}{tail}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return f"'{location}' in {where} is {problem['input']!r}, but {message}.{tail}"
+
+
+def _places_of(key: str) -> list[str]:
+    """Return the whole names of keys that are called so in a section."""
+    sections: dict[str, type[BaseModel]] = {
+        "data": DataConfig,
+        "model": ModelConfig,
+        "method": MethodConfig,
+        "phases": Phase,
+        "run": RunConfig,
+    }
+    return [f"{name}.{key}" for name, section in sections.items() if key in section.model_fields]
 
 
 def _keys_beside(location: tuple[int | str, ...], shape: type[BaseModel]) -> list[str]:

@@ -83,6 +83,13 @@ def test_a_dry_run_shows_the_configuration_and_does_nothing(call: Call, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
 
 
+def test_flags_reach_their_keys(call: Call) -> None:
+    flags = ("--weights=hub", "--size=64", "--batch=8", "--lr=1e-5", "--trunk=resnet18")
+    told = call("train", "--method=an", "--dry-run", *flags).json()
+    assert (told["model"]["weights"], told["model"]["size"]) == ("hub", 64)
+    assert (told["phases"][0]["batch"], told["phases"][0]["lr"]) == (8, 1e-5)
+
+
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """Return the recipe of a small run."""

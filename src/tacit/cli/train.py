@@ -24,7 +24,11 @@ def train(
     method: str | None = None,
     model: str | None = None,
     trunk: str | None = None,
+    weights: str | None = None,
+    size: int | None = None,
     epochs: int | None = None,
+    batch: int | None = None,
+    lr: float | None = None,
     seed: int | None = None,
     device: str | None = None,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
@@ -54,14 +58,22 @@ def train(
         Model, see `tacit models`, or the name of its table in the recipe.
     trunk
         tiny, or any timm network with spatial maps.
+    weights
+        Weights the trunk begins with: none, hub, package, or a weights file.
+    size
+        Side of the images in pixels.
     epochs
         Passes over the training images, in every phase.
+    batch
+        Images per step, over all processes, in every phase.
+    lr
+        Learning rate, in every phase; the peak, under onecycle.
     seed
         Seed of weights, order and augmentation.
     device
         auto, cpu, cuda, cuda:0 or mps.
     settings
-        Any other key of a recipe, e.g. --set method.reject=false --set phases.lr=1e-4.
+        Any other key of a recipe, e.g. --set method.reject=false --set phases.clip=1.
     resume
         Go on from the last checkpoint in --out; nothing else needs to be given. With a recipe or
         flags, a run starts where there is none yet, so that the same command starts and goes on.
@@ -70,7 +82,6 @@ def train(
     json
         Print the result as JSON.
     """
-    from tacit.errors import UsageError
     from tacit.runs.folder import Run
 
     flags = {
@@ -78,17 +89,17 @@ def train(
         "method.name": method,
         "model.name": model,
         "model.trunk": trunk,
+        "model.weights": weights,
+        "model.size": size,
         "phases.epochs": epochs,
+        "phases.batch": batch,
+        "phases.lr": lr,
         "run.seed": seed,
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    if resume and not (recipe or preset or given or settings):
-        if out is None:
-            raise UsageError("Say which run to resume: --resume --out FOLDER.")
-        config = Run(out).config
-    else:
-        config = resolve(_choose_recipe(recipe, preset), (*given, *settings))
+    recipe = _choose_recipe(recipe, preset)
+    config = _find_config(recipe, (*given, *settings), out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
@@ -109,6 +120,19 @@ def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:
     if recipe is not None:
         raise UsageError(f"A preset is a recipe, and so is {recipe}; leave one of them out.")
     return find_preset(preset)
+
+
+def _find_config(
+    recipe: Path | None, settings: tuple[str, ...], out: Path | None, resume: bool
+) -> Config:
+    if not resume or recipe or settings:
+        return resolve(recipe, settings)
+    from tacit.errors import UsageError
+    from tacit.runs.folder import Run
+
+    if out is None:
+        raise UsageError("Say which run to resume: --resume --out FOLDER.")
+    return Run(out).config
 
 
 def _name_folder(config: Config) -> Path:

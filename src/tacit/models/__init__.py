@@ -73,7 +73,7 @@ def build_model(
         classes: Class names, in the order of the logits.
         size: Side of the square images it is meant for, in pixels.
         trunk: ``tiny`` or any timm network with spatial maps.
-        weights: Where the trunk's weights come from: ``none``, ``hub`` or a file.
+        weights: Where the trunk's weights come from: ``none``, ``hub``, ``package`` or a file.
         trunk_options: Passed on to timm.
         mean: Mean colour the trunk expects, red, green, blue from 0 to 1. If None, what timm notes
             of the trunk's weights; ImageNet's where there are none.

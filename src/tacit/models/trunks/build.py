@@ -13,6 +13,7 @@ from torch import nn
 from tacit.errors import UsageError, nearest_name
 from tacit.models.trunks.layouts import NoMapError, find_working, list_neighbours
 from tacit.models.trunks.networks import REFUSALS, TimmTrunk, TinyTrunk, join, read_stride
+from tacit.models.trunks.packaged import check_packaged, load_packaged
 from tacit.models.trunks.weights import load_weights
 
 Colour = tuple[float, ...]
@@ -38,7 +39,7 @@ def build_trunk(name: str, weights: str, options: Mapping[str, Any], size: int) 
 
     Args:
         name: ``tiny`` or any timm name, with or without the tag of its weights.
-        weights: ``none``, ``hub``, or the path of a safetensors or pth file.
+        weights: ``none``, ``hub``, ``package``, or the path of a safetensors or pth file.
         options: Passed on to timm.
         size: Side of the images in pixels.
     """
@@ -54,6 +55,8 @@ def build_trunk(name: str, weights: str, options: Mapping[str, Any], size: int) 
             f"timm has no published weights of '{name}'; give model.weights a file, or choose a "
             f"trunk from `timm.list_models(pretrained=True)`."
         )
+    if weights == "package":
+        check_packaged(name)
     with torch.inference_mode(False):  # what it is shown tells which parameters it reads
         trunk = _build(name, weights == "hub", options, size)
     if weights == "none":
@@ -66,6 +69,8 @@ def build_trunk(name: str, weights: str, options: Mapping[str, Any], size: int) 
             "licence": card.license or "not stated",
         }
         return Built(trunk, record, colours)
+    if weights == "package":
+        return Built(trunk, load_packaged(trunk.network, name), colours)
     return Built(trunk, load_weights(trunk.network, name, Path(weights)), colours)
 
 

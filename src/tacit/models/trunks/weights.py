@@ -39,15 +39,24 @@ def load_weights(network: nn.Module, name: str, path: Path) -> dict[str, Any]:
         path: A safetensors or pth file.
     """
     if not path.is_file():
-        raise UsageError(f'There is no weights file at {path}; use "hub", "none" or a file.')
-    state = translate(network, name, read_tensors(path))
+        raise UsageError(
+            f'There is no weights file at {path}; use "hub", "package", "none" or a file.'
+        )
+    return fit_weights(network, name, read_tensors(path), path.name)
+
+
+def fit_weights(
+    network: nn.Module, name: str, state: State, source: str, licence: str = "not stated"
+) -> dict[str, Any]:
+    """Load tensors into a trunk under whatever names they come, and record what fits."""
+    state = translate(network, name, state)
     expected = drop_counters(network.state_dict())
     fitting = {k: v for k, v in state.items() if k in expected and v.shape == expected[k].shape}
     other_shape = sorted(k for k, v in state.items() if k in expected and k not in fitting)
     missing = [key for key in expected if key not in state]
     record = {
-        "source": path.name,
-        "licence": "not stated",
+        "source": source,
+        "licence": licence,
         "loaded": len(fitting),
         "missing": missing,
         "other_shape": other_shape,
@@ -59,13 +68,13 @@ def load_weights(network: nn.Module, name: str, path: Path) -> dict[str, Any]:
     )
     if len(fitting) < ENOUGH * len(expected):
         raise UsageError(
-            f"{path.name} does not hold the weights of '{name}': {said}. It seems to be of "
+            f"{source} does not hold the weights of '{name}': {said}. It seems to be of "
             f"another network; its names begin with {', '.join(sorted(state)[:3])}."
         )
     if missing or other_shape:
         warnings.warn(
-            f"{path.name} does not hold all weights of '{name}': {said}; those begin random.",
-            stacklevel=2,
+            f"{source} does not hold all weights of '{name}': {said}; those begin random.",
+            stacklevel=3,
         )
     own = network.state_dict()
     network.load_state_dict({k: v.to(own[k].dtype) for k, v in fitting.items()}, strict=False)
