@@ -100,7 +100,7 @@ def find_toy_trunk(config: Config) -> str | None:
     return (
         f"The trunk 'tiny' is made for generated images, and sees {data.name} at {model.size} "
         f"pixels with weights that know nothing. For photographs use --preset quick, or name a "
-        f"trunk with --trunk and its weights with --set model.weights=hub."
+        f"trunk with --trunk and its weights with --weights."
     )
 
 
