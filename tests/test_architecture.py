@@ -105,7 +105,17 @@ EDGES: dict[str, set[str]] = {
     | {"data", "devices", "evaluation", "images", "learner", "methods"}
     | {"models", "report", "runs", "training"},
     "cli": GROUND
-    | {"benchmarks", "check", "data", "devices", "evaluation", "experiments", "methods", "presets"}
+    | {
+        "benchmarks",
+        "check",
+        "data",
+        "devices",
+        "evaluation",
+        "experiments",
+        "features",
+        "methods",
+        "presets",
+    }
     | {"models", "prediction", "runs", "teachers", "training", "version"},
     "__main__": {"cli"},
     # The names of the package itself, each looked up when it is used.

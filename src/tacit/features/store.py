@@ -104,6 +104,19 @@ def to_keys(digests: Sequence[bytes]) -> NDArray[Any]:
     return np.frombuffer(b"".join(digests), dtype=KEY)
 
 
+def list_shelves(store: Path) -> dict[str, dict[str, Any]]:
+    """Return what made each shelf of a store, with its ``bytes`` on the disk."""
+    shelves = {}
+    for about in sorted(store.glob(f"*/{ABOUT}")):
+        try:
+            told = json.loads(about.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            told = {}
+        size = sum(file.stat().st_size for file in about.parent.iterdir())
+        shelves[about.parent.name] = {**(told if isinstance(told, dict) else {}), "bytes": size}
+    return shelves
+
+
 def find_store(said: str | None) -> Path | None:
     """Return the folder of the store that a recipe names; "shared" is the one of this user."""
     if said is None:
