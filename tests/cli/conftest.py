@@ -10,13 +10,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from benchmark_copies import coco2014 as coco2014
 from benchmark_copies import voc2012 as voc2012
+from tacit import cli
 from tacit.cli import run
+from tacit.registry import Row
 
 SMALL = (
     "--set=data.options.images=120",
@@ -101,3 +104,20 @@ def spawn() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return start
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Return a function that gives the command line a verb which fails."""
+    monkeypatch.delenv("TACIT_TRACEBACK", raising=False)
+
+    def add(error: BaseException) -> None:
+        def fail() -> None:
+            raise error
+
+        module = ModuleType("failing_verb")
+        module.fail = fail  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "failing_verb", module)
+        monkeypatch.setitem(cli.COMMANDS, "fail", Row("failing_verb:fail", "Fails."))
+
+    return add

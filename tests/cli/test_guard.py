@@ -8,37 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 import tacit
-from tacit import cli
 from tacit.cli import run
 from tacit.cli.guard import REMEDIES, explain
 from tacit.config import Config
 from tacit.errors import DataError
-from tacit.registry import Row
 
 Fail = Callable[[BaseException], None]
-
-
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Fail:
-    """Return a function that gives the command line a verb which fails."""
-    monkeypatch.delenv("TACIT_TRACEBACK", raising=False)
-
-    def add(error: BaseException) -> None:
-        def fail() -> None:
-            raise error
-
-        module = ModuleType("failing_verb")
-        module.fail = fail  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "failing_verb", module)
-        monkeypatch.setitem(cli.COMMANDS, "fail", Row("failing_verb:fail", "Fails."))
-
-    return add
 
 
 @pytest.mark.parametrize("number", REMEDIES)

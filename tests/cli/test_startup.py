@@ -8,16 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import tacit
 from cli.conftest import SMALL, Call
-from tacit import cli
 from tacit.cli import COMMANDS, run
 from tacit.errors import DataError, TacitError, TrainingError, UsageError
-from tacit.registry import Row, title_of
+from tacit.registry import title_of
 
 Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -111,22 +109,6 @@ def test_a_wrong_request_ends_with_2(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err
-
-
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
-    """Return a function that gives the command line a verb which fails."""
-
-    def add(error: BaseException) -> None:
-        def fail() -> None:
-            raise error
-
-        module = ModuleType("failing_verb")
-        module.fail = fail  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "failing_verb", module)
-        monkeypatch.setitem(cli.COMMANDS, "fail", Row("failing_verb:fail", "Fails."))
-
-    return add
 
 
 @pytest.mark.parametrize(

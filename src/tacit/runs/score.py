@@ -28,7 +28,8 @@ def predict_split(
 ) -> NDArray[np.float32]:
     """Return what a model says of a split, (N, C) probabilities, by stored features if it can."""
     own = own_share(len(source))
-    if config.data.store and config.phases[-1].features == "pooled":
+    exact = config.data.reading == "exact"  # scores are of exactly scaled images, in any case
+    if config.data.store and exact and config.phases[-1].features == "pooled":
         return predict_from_features(model, source, config, device)
     loader = build_evaluation_loader(
         source, model.size, EVALUATION_BATCH, config.data.workers, rows=own
