@@ -101,9 +101,12 @@ EDGES: dict[str, set[str]] = {
     | {"data", "devices", "evaluation", "features", "images", "learner", "methods", "models"}
     | {"runs", "version"},
     "report": {"files"},
+    "repair": GROUND
+    | {"data", "devices", "evaluation", "features", "images", "learner", "methods"}
+    | {"models", "runs"},
     "experiments": GROUND
     | {"data", "devices", "evaluation", "images", "learner", "methods"}
-    | {"models", "report", "runs", "training"},
+    | {"models", "repair", "report", "runs", "training"},
     "cli": GROUND
     | {
         "benchmarks",
@@ -116,7 +119,7 @@ EDGES: dict[str, set[str]] = {
         "methods",
         "presets",
     }
-    | {"models", "prediction", "runs", "teachers", "training", "version"},
+    | {"models", "prediction", "repair", "runs", "teachers", "training", "version"},
     "__main__": {"cli"},
     # The names of the package itself, each looked up when it is used.
     "version": {"data", "prediction"},

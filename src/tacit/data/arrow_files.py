@@ -22,10 +22,10 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def read_parquet_batches(
-    file: parquet.ParquetFile, groups: Sequence[int], column: str, rows: int
+    file: parquet.ParquetFile, groups: Sequence[int], columns: Sequence[str], rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """Read a column of a Parquet file, so many rows at a time."""
-    batches = file.iter_batches(rows, list(groups), [column], use_threads=False)
+    """Read columns of a Parquet file, so many rows at a time."""
+    batches = file.iter_batches(rows, list(groups), list(columns), use_threads=False)
     return (_checked(batch) for batch in batches)
 
 

@@ -101,7 +101,7 @@ class ParquetNames:
 
     def _names_from(self, group: int) -> Iterator[str]:
         groups = range(group, len(self.begins))
-        for batch in read_parquet_batches(self.file, groups, self.column, AT_ONCE):
+        for batch in read_parquet_batches(self.file, groups, [self.column], AT_ONCE):
             for name in batch.column(0).cast(pa.string()).to_pylist():
                 yield name or ""
 
