@@ -126,13 +126,12 @@ def _list_methods() -> list[str]:
 
 
 def _list(folder: Grid, cells: list[Cell], json: bool) -> None:
-    rows = [(cell.row, str(cell.seed), folder.state(cell), cell.identity) for cell in cells]
+    columns = ("row", "seed", "state", "identity")
+    rows = [(cell.row, cell.seed, folder.state(cell), cell.identity) for cell in cells]
     if json:
-        print_json(
-            [dict(zip(("row", "seed", "state", "identity"), row, strict=True)) for row in rows]
-        )
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    print_table(("row", "seed", "state", "identity"), rows)
+    print_table(columns, [[str(each) for each in row] for row in rows])
     for cell in cells:
         if cell.refusal:
             tell(f"{cell.title}: {cell.refusal}")

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from tacit.config import (
     Config,
+    Count,
     DataConfig,
     ModelConfig,
     Phase,
@@ -43,7 +44,7 @@ class Comparison(Section):
 
     methods: tuple[str, ...] = Field((), description="methods, or their tables in the recipe")
     models: tuple[str, ...] = Field((), description="models, or their tables in the recipe")
-    seeds: int | tuple[int, ...] = Field(3, description="how many seeds, or which")
+    seeds: Count | tuple[int, ...] = Field(3, description="how many seeds, or which")
     redraw: bool = Field(False, description="let each seed draw other observed labels, too")
     baseline: tuple[str, ...] = Field(
         (), description="rows or methods that others are held against"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -108,6 +109,7 @@ class Crew:
     ) -> None:
         for worker in self.workers:
             worker.process.terminate()
+            worker.connection.close()
         for worker in self.workers:
             worker.process.join()
 
@@ -167,23 +169,28 @@ class Worker:
 
 
 def _work(connection: Connection, threads: int, go_on: bool) -> None:
-    """Train what comes in, and answer None, the reason of a failure, or the signal to stop."""
+    """Train what comes in, and answer None, the reason of a failure, or the signal it got."""
     torch.set_num_threads(threads)
     while True:
         try:
             title, job = connection.recv()
         except (EOFError, KeyboardInterrupt):
             return
-        answer: str | int | None = None
+        answer: str | None = None
         try:
             train(job.config, job.folder, resume=go_on, title=title)
         except Interrupted as stop:
-            answer = stop.exit_code - 128
+            with suppress(OSError):  # nobody listens any more
+                connection.send(stop.exit_code - 128)
+            return
         except TacitError as error:
             answer = str(error)
         except Exception as error:  # a fault of a method must not take the others with it
             answer = f"{type(error).__name__}: {error}"
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except OSError:
+            return
 
 
 def _tell(folder: Path, title: str, told: int, reporter: Reporter) -> int:
