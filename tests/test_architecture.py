@@ -119,7 +119,7 @@ EDGES: dict[str, set[str]] = {
         "methods",
         "presets",
     }
-    | {"models", "prediction", "repair", "runs", "teachers", "training", "version"},
+    | {"models", "prediction", "repair", "report", "runs", "teachers", "training", "version"},
     "__main__": {"cli"},
     # The names of the package itself, each looked up when it is used.
     "version": {"data", "prediction"},

@@ -21,6 +21,7 @@ COMMANDS: dict[str, Row | Callable[..., Any]] = {
     "evaluate": Row("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
     "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
     "compare": Row("tacit.cli.compare:compare", "Train methods side by side, and write one table."),
+    "report": Row("tacit.cli.report:report", "Write one page about a run, or about several."),
     "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
     "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
     "observe": Row("tacit.cli.observe:observe", "Draw observed labels from full ones."),
