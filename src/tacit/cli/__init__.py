@@ -20,6 +20,7 @@ COMMANDS: dict[str, Row | Callable[..., Any]] = {
     "train": Row("tacit.cli.train:train", "Train a model from incomplete labels."),
     "evaluate": Row("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
     "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
+    "review": Row("tacit.cli.review:review", "Answer on a local page whether suspects are there."),
     "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
     "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
     "observe": Row("tacit.cli.observe:observe", "Draw observed labels from full ones."),

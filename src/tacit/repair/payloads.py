@@ -112,3 +112,22 @@ def describe_history(review: Review, who: str, skip: int, most: int) -> dict[str
             for question, verdict in given
         ]
     }
+
+
+def describe_report(review: Review, who: str) -> dict[str, Any]:
+    """Describe how far the review is, class by class."""
+    counts, labels = review.answers.counts, review.source.labels.per_class(1)
+    left = review.queue.count_classes(~review.queue.done)
+    rows = []
+    for column, name in enumerate(review.source.classes):
+        said = [counts[name, answer] for answer in ("present", "absent", "unsure")]
+        if left[column] or any(said):
+            numbers = (int(labels[column]), *said, int(left[column]))
+            rows.append([name, *(f"{number:,}" for number in numbers)])
+    rows.sort(key=lambda row: -int(row[2].replace(",", "")))
+    return {
+        "sentence": review.sentence(),
+        "columns": ["class", "labels before", "missing, found", "not there", "not sure", "waiting"],
+        "rows": rows,
+        "progress": describe_progress(review, who),
+    }

@@ -1,38 +1,63 @@
-"""Unknown cells drawn at random, each as probably as any other."""
+"""The cells of the audit in the order in which they are asked, and what was drawn if nothing was.
+
+Whoever answers is not told which questions these are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tacit.labels import SparseLabels
-from tacit.repair.answers import Cell
+from tacit.repair.answers import Answers, Cell
 
-TRIES = 10_000
+SIZE = 1000
+TRIES = 50  # times the size; where hardly any cell is unknown, fewer are found
 
 
-class RandomCells:
-    """A sequence of unknown cells that depends on a seed alone, so that it goes on after a stop.
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Cells drawn at random; any first part of them is a sample, too.
 
-    Args:
-        labels: The labels that the data came with.
-        seed: Where the sequence begins.
+    Attributes:
+        cells: In the order in which they are asked.
+        probability: With which probability each was drawn.
     """
 
-    def __init__(self, labels: SparseLabels, seed: int) -> None:
-        self.labels = labels
-        self.random = np.random.default_rng(seed)
-        self.probability = 1 / max(1, labels.count(0))
-        self.open: dict[Cell, float] = {}  # drawn, with the probability
+    cells: list[Cell]
+    probability: dict[Cell, float]
 
-    def next(self, passed: Callable[[Cell], bool]) -> Cell | None:
-        """Draw the next cell that is not passed over; None where hardly any is unknown."""
-        rows, columns = self.labels.shape
-        for _ in range(TRIES):
-            row, column = int(self.random.integers(rows)), int(self.random.integers(columns))
-            if self.labels[row][column] == 0 and (row, column) not in self.open:
-                self.open[row, column] = self.probability
-                if not passed((row, column)):
-                    return row, column
-        return None
+    def open(self, answers: Answers) -> Iterator[Cell]:
+        """Go through the cells that nobody has answered yet."""
+        return (cell for cell in self.cells if cell not in answers.said)
+
+    def answered(self, answers: Answers) -> list[Cell]:
+        """Return the first cells, up to one that nobody has answered yet.
+
+        Cells that were answered because they stood in the queue count where they were drawn: to
+        leave them out, or to take those that come later, would make the sample a biased one.
+        """
+        first = next(self.open(answers), None)
+        return self.cells if first is None else self.cells[: self.cells.index(first)]
+
+
+def draw_cells(labels: SparseLabels, seed: int, size: int = SIZE) -> Sample:
+    """Draw unknown cells, each as probably as any other."""
+    rows, columns = labels.shape
+    unknown = labels.count(0)
+    random = np.random.default_rng(seed)
+    drawn: NDArray[np.int64] = random.integers(rows * columns, size=size * TRIES)
+    found: dict[Cell, None] = {}
+    for first in range(0, len(drawn), size):
+        row, column = np.divmod(drawn[first : first + size], columns)
+        open_cells = labels[row][np.arange(len(row)), column] == 0
+        pairs = zip(row[open_cells].tolist(), column[open_cells].tolist(), strict=True)
+        found.update(dict.fromkeys(pairs))
+        if len(found) >= min(size, unknown):
+            break
+    cells = list(found)[:size]
+    probability = len(cells) / max(1, unknown)
+    return Sample(cells, dict.fromkeys(cells, probability))

@@ -23,6 +23,7 @@ from tacit.repair.payloads import (
     describe_history,
     describe_progress,
     describe_question,
+    describe_report,
     describe_state,
 )
 from tacit.repair.queue import Wanted
@@ -62,6 +63,7 @@ def create_app(review: Review, key: Key, user: str) -> Starlette:
         Route("/api/grid", _answer(desk.grid)),
         Route("/api/history", _answer(desk.history)),
         Route("/api/question", _answer(desk.question)),
+        Route("/api/report", _answer(desk.report)),
         Route("/api/verdicts", _answer(desk.verdicts), methods=["POST"]),
         Route("/image/{row:int}/{side:int}", _answer(desk.image)),
         Route("/crop/{row:int}/{column:int}/{side:int}", _answer(desk.crop)),
@@ -152,6 +154,9 @@ class _Desk:
         query = request.query_params
         skip = _read_int(query.get("skip", "0"))
         return JSONResponse(describe_history(self.review, self._who(query), skip, HISTORY))
+
+    async def report(self, request: Request) -> Response:
+        return JSONResponse(describe_report(self.review, self._who(request.query_params)))
 
     async def verdicts(self, request: Request) -> Response:
         try:

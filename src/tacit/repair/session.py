@@ -25,7 +25,7 @@ from tacit.data.source import Source
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.repair.answers import Answers, Cell
 from tacit.repair.queue import Queue, Wanted, find_names
-from tacit.repair.sampling import RandomCells
+from tacit.repair.sampling import draw_cells
 from tacit.repair.store import Store
 from tacit.repair.suspects_file import SuspectsFile
 from tacit.repair.verdicts import Answer, Verdict
@@ -109,9 +109,10 @@ class Review:
         self.store, self.source, self.clock = store, source, clock
         self.queue = Queue(suspects, source)
         self.model = str(suspects.about.get("model", ""))
-        self.audit = RandomCells(source.labels, seed=int(store.id[:8], 16))
+        self.audit = draw_cells(source.labels, seed=int(store.id[:8], 16))
         self.audit_share, self.random = audit_share, random.Random()
         self.lock = threading.RLock()
+        self.drawn: set[Cell] = set()  # asked because the audit drew it
         self.leases: dict[Cell, tuple[str, float]] = {}
         self.columns = {name: column for column, name in enumerate(source.classes)}
         self.answers = Answers()
@@ -282,8 +283,9 @@ class Review:
         """Complete an answer by why it was asked and what was thought of it."""
         row, column = given.cell
         position = int(self.queue.find(np.array([self._number(given.cell)]))[0])
-        probability = self.audit.open.get(given.cell)
-        stream = "audit" if probability is not None else "queue" if position >= 0 else "added"
+        asked = position >= 0 or given.cell in self.drawn
+        probability = self.audit.probability.get(given.cell)
+        stream = "added" if not asked else "queue" if probability is None else "audit"
         return Verdict(
             given.id,
             self.source.images[row],
@@ -320,7 +322,12 @@ class Review:
         """Return a cell of the audit now and then."""
         if self.random.random() >= self.audit_share:
             return None
-        return self.audit.next(lambda cell: cell in taken or bool(self.answers.said.get(cell)))
+        cells = (cell for cell in self.audit.open(self.answers) if cell not in taken)
+        cell = next(cells, None)
+        if cell is not None:
+            self.drawn.add(cell)
+            taken.add(cell)
+        return cell
 
     def _leased_to_others(self, who: str) -> list[Cell]:
         now = self.clock()
