@@ -189,7 +189,7 @@ def _draw(runs: Sequence[Told]) -> tuple[Chart, ...]:
             ),
         ),
     ]
-    found = [run for run in runs if any(record.get("identification") for record in run.log)]
+    found = [run for run in runs if any(map(_suspects, run.log))]
     for key, what in (("precision", "right"), ("recall", "found")):
         if found:
             charts.append(
@@ -203,6 +203,11 @@ def _draw(runs: Sequence[Told]) -> tuple[Chart, ...]:
                 )
             )
     return tuple(charts)
+
+
+def _suspects(record: dict[str, Any]) -> bool:
+    found = record.get("identification") or {}
+    return bool(found.get("tp") or found.get("fp"))
 
 
 def _line(name: str, log: Sequence[dict[str, Any]], *keys: str) -> Line:
