@@ -30,6 +30,7 @@ from tacit.repair.write_back.splice import Edit, splice
 
 ORDER = (SUBJECT, TAGS, TREE, ABSENT)
 PREFIXES = {SUBJECT: "dc", TAGS: "digiKam", TREE: "lr", ABSENT: "tacit"}
+IMPLIED = "implied"  # by the keyword's place below others
 KINDS = {TAGS: "Seq"}  # the others are bags
 EMPTY = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
@@ -70,7 +71,7 @@ def imply_above(difference: Difference, listing: Listing, path: Path) -> None:
         states = repaired.labels[row_of[change.image]]
         for name in above:
             if name in listing.classes and states[listing.classes.index(name)] == 0:
-                implied[change.image, name] = replace(change, label=name, old=0, rule="implied")
+                implied[change.image, name] = replace(change, label=name, old=0, rule=IMPLIED)
     difference.changes.extend(implied.values())
 
 
@@ -150,9 +151,9 @@ def edit_packet(
     except UnicodeDecodeError as error:
         raise DataError(f"{where} is not UTF-8, in which sidecars are changed.") from error
     packet = _find_pieces(content, where)
-    present = [change.label for change in changes if change.new == 1]
+    present = [change.label for change in changes if change.new == 1 and change.rule != IMPLIED]
     absent = [change.label for change in changes if change.new == -1]
-    gone = {SUBJECT: set(absent), ABSENT: set(present)}
+    gone = {SUBJECT: set(absent), ABSENT: {change.label for change in changes if change.new == 1}}
     new = {SUBJECT: present, ABSENT: absent}
     for name, sign in STEPS.items():
         bag = packet.bags.get(name)
@@ -162,12 +163,20 @@ def edit_packet(
         steps = [path for path in steps if not any(sign in step for step in path)]
         wanted = name in packet.bags or not packet.bags.keys() - {ABSENT}
         new[name] = [sign.join(path) for path in steps] if wanted else []
-    for label in [*present, *absent]:
+    said = {step for name, sign in STEPS.items() for path in new[name] for step in path.split(sign)}
+    implied = [change.label for change in changes if change.rule == IMPLIED]
+    new[SUBJECT] = [*present, *(label for label in implied if label not in said)]
+    for label in [*present, *absent, *implied]:
         _check_text(label, where)
     edits: list[Edit] = []
+    fresh = ""
     for name in ORDER:
-        bag = packet.bags.get(name)
-        edits += _edit_bag(content, packet, name, bag, gone[name], new[name], where)
+        if name in packet.bags:
+            edits += _edit_bag(content, packet.bags[name], gone[name], new[name], where)
+        elif new[name]:
+            fresh += _make_bag(name, list(dict.fromkeys(new[name])))
+    if fresh and packet.description:
+        edits.append(_add_inside(content, packet.description, fresh, "\n  "))
     # Expat counts bytes, and a splice of Latin-1 is one of bytes.
     return splice(content.decode("latin-1"), edits).encode("latin-1")
 
@@ -226,26 +235,17 @@ def _find_pieces(content: bytes, where: Path) -> _Packet:
 
 
 def _edit_bag(
-    content: bytes,
-    packet: _Packet,
-    name: str,
-    bag: _Bag | None,
-    gone: set[str],
-    new: Sequence[str],
-    where: Path,
+    content: bytes, bag: _Bag, gone: set[str], new: Sequence[str], where: Path
 ) -> list[Edit]:
-    """Return the edits of one list of keywords, made if it is not there."""
-    there = [text for _, _, text in bag.items] if bag else []
+    """Return the edits of one list of keywords that is there."""
+    there = {text for _, _, text in bag.items}
     new = [text for text in dict.fromkeys(new) if text not in there]
     edits: list[Edit] = []
-    for first, last, text in bag.items if bag else ():
+    for first, last, text in bag.items:
         if text in gone:
             edits.append((_before_blank(content, first), last, ""))
     if not new:
         return edits
-    if bag is None:
-        assert packet.description is not None
-        return [*edits, _add_inside(content, packet.description, _make_bag(name, new), "\n  ")]
     if bag.element is None:
         raise DataError(f"{where} lists keywords in a way that cannot be added to.")
     if not bag.items:
