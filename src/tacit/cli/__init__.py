@@ -20,6 +20,7 @@ COMMANDS: dict[str, Row | Callable[..., Any]] = {
     "train": Row("tacit.cli.train:train", "Train a model from incomplete labels."),
     "evaluate": Row("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
     "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
+    "compare": Row("tacit.cli.compare:compare", "Train methods side by side, and write one table."),
     "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
     "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
     "apply": Row("tacit.cli.apply:apply", "Write what people said of labels into a copy of them."),
