@@ -116,6 +116,7 @@ EDGES: dict[str, set[str]] = {
         "evaluation",
         "experiments",
         "features",
+        "images",
         "methods",
         "presets",
     }
