@@ -49,25 +49,29 @@ def load(
 
     Returns:
         A `Source`: ``len``, ``classes``, ``labels``, ``open(row)`` and ``describe()``.
+
+    Example:
+        >>> import pyarrow, tacit
+        >>> table = {"file": ["1.jpg", "2.jpg"], "labels": ["cat", "cat;dog"]}
+        >>> source = tacit.load(pyarrow.table(table), images=".")
+        >>> source.classes, source.labels[1].tolist()
+        (('cat', 'dog'), [1, 1])
     """
     folder = None if images is None else Path(images)
-    if isinstance(labels, str | Path):
-        listing = _read(Path(labels), {"images": folder, "absent": absent, **options}, format)
-    else:
-        listing = read_table(labels, images=folder, absent=absent, **options)
+    listing = _read_any(labels, {"images": folder, "absent": absent, **options}, format)
     beside = SideOptions(groups, taxonomy, catalogue, at_most, merge_duplicates)
     where = (labels, options.get("image_column"), folder)
     return CompletedListing(*add_side(listing, beside, *where)).source(split)
 
 
-def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
-    """Read all splits of a data set for training."""
+def read_official_splits(labels: Path | Any, options: dict[str, Any]) -> OfficialSplits:
+    """Read all splits of a data set for training: a path, or a table in memory."""
     options = check_arguments("data.options", load, options)
     if options.get("images") is not None:
         options["images"] = Path(options["images"])
     beside = SideOptions(**{name: options.pop(name) for name in BESIDE if name in options})
-    read = _read(path, options, options.pop("format", None))
-    where = (path, options.get("image_column"), options.get("images"))
+    read = _read_any(labels, options, options.pop("format", None))
+    where = (labels, options.get("image_column"), options.get("images"))
     whole = CompletedListing(*add_side(read, beside, *where))
     listing = whole.listing
     if not listing.splits:
@@ -85,6 +89,13 @@ def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
         raise DataError(f"'{listing.name}' has no split called train.")
     sources = {kind: whole.source(split) for kind, split in named.items()}
     return OfficialSplits(sources["train"], sources.get("validation"), sources.get("test"))
+
+
+def _read_any(labels: str | Path | Any, options: dict[str, Any], format: str | None) -> Listing:
+    if isinstance(labels, str | Path):
+        return _read(Path(labels), options, format)
+    check_options("a table in memory", options, read_table, BESIDE)
+    return read_table(labels, **check_arguments("data.options", read_table, options))
 
 
 def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:
