@@ -53,22 +53,26 @@ def load(
 
     Returns:
         A `Source`: ``len``, ``classes``, ``labels``, ``open(row)`` and ``describe()``.
+
+    Example:
+        >>> import pyarrow, tacit
+        >>> table = {"file": ["1.jpg", "2.jpg"], "labels": ["cat", "cat;dog"]}
+        >>> source = tacit.load(pyarrow.table(table), images=".")
+        >>> source.classes, source.labels[1].tolist()
+        (('cat', 'dog'), [1, 1])
     """
     folder = None if images is None else Path(images)
-    if isinstance(labels, str | Path):
-        listing = _read(Path(labels), {"images": folder, "absent": absent, **options}, format)
-    else:
-        listing = read_table(labels, images=folder, absent=absent, **options)
+    listing = _read_any(labels, {"images": folder, "absent": absent, **options}, format)
     beside = SideOptions(groups, taxonomy, catalogue, at_most, merge_duplicates)
     where = (labels, options.get("image_column"), folder)
     return CompletedListing(*add_side(listing, beside, *where)).source(split)
 
 
-def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
-    """Read all splits of a data set for training."""
-    whole = read_completed(path, options)
+def read_official_splits(labels: Path | Any, options: dict[str, Any]) -> OfficialSplits:
+    """Read all splits of a data set for training: a path, or a table in memory."""
+    whole = read_completed(labels, options)
     listing = whole.listing
-    _refuse_missing(listing, path, options)
+    _refuse_missing(listing, labels, options)
     if not listing.splits:
         return OfficialSplits(whole.source(None))
     named: dict[str, str] = {}
@@ -86,14 +90,14 @@ def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
     return OfficialSplits(sources["train"], sources.get("validation"), sources.get("test"))
 
 
-def read_completed(path: Path, options: Mapping[str, Any]) -> CompletedListing:
+def read_completed(labels: Path | Any, options: Mapping[str, Any]) -> CompletedListing:
     """Read labels with the options of a recipe, and what lies beside them."""
     told = check_arguments("data.options", load, options)
     if told.get("images") is not None:
         told["images"] = Path(told["images"])
     beside = SideOptions(**{name: told.pop(name) for name in BESIDE if name in told})
-    read = _read(path, told, told.pop("format", None))
-    where = (path, told.get("image_column"), told.get("images"))
+    read = _read_any(labels, told, told.pop("format", None))
+    where = (labels, told.get("image_column"), told.get("images"))
     return CompletedListing(*add_side(read, beside, *where))
 
 
@@ -118,11 +122,12 @@ def write_flags(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _refuse_missing(listing: Listing, path: Path, options: Mapping[str, Any]) -> None:
+def _refuse_missing(listing: Listing, labels: Path | Any, options: Mapping[str, Any]) -> None:
     """Refuse labels whose images are not all there, before hours are spent on the others."""
     missing = find_missing(listing)
     if not missing:
         return
+    path = labels if isinstance(labels, Path) else listing.name
     if len(missing) == len(listing):
         raise DataError(
             f"None of the {len(listing):,} images of {path} is in {listing.root}, first "
@@ -136,6 +141,13 @@ def _refuse_missing(listing: Listing, path: Path, options: Mapping[str, Any]) ->
         f"{names}{more}. To see what else is wrong, and to write labels without these images: "
         f"{command} --clean cleaned/labels.csv"
     )
+
+
+def _read_any(labels: str | Path | Any, options: dict[str, Any], format: str | None) -> Listing:
+    if isinstance(labels, str | Path):
+        return _read(Path(labels), options, format)
+    check_options("a table in memory", options, read_table, BESIDE)
+    return read_table(labels, **check_arguments("data.options", read_table, options))
 
 
 def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:
