@@ -26,10 +26,11 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """A training that is still to be done."""
+    """A training that is still to be done, or to be gone on with."""
 
     config: Config
     folder: Path
+    resume: bool = False
 
 
 def choose_job_count(config: Config) -> int:
@@ -54,7 +55,7 @@ def train_side_by_side(
     reporter = reporter or Silent()
     if jobs == 1:
         for title, plan in planned.items():
-            train(plan.config, plan.folder, reporter=reporter, title=title)
+            train(plan.config, plan.folder, resume=plan.resume, reporter=reporter, title=title)
         return
     waiting = dict(planned)
     running: dict[str, SpawnProcess] = {}
@@ -87,7 +88,7 @@ def _train(plan: Job, title: str, threads: int) -> None:
     """Run one training in a process of its own."""
     torch.set_num_threads(threads)
     try:
-        train(plan.config, plan.folder, title=title)
+        train(plan.config, plan.folder, resume=plan.resume, title=title)
     except Interrupted as stop:
         sys.exit(stop.exit_code)
     except TacitError as error:
