@@ -52,8 +52,8 @@ BROKEN = 70  # what a fork ends with if not the tests but this program fails
 # A limit is of processor time, which other work on the machine does not change; a test that waits
 # for what never comes is ended after so many times as much on the clock.
 PATIENCE = 5
-# Seconds of the processor, traced: longer tests are left out, and so is what exceeds the budget of a
-# mutant; the second is for what is done at import, which every test of the file reaches.
+# Seconds of the processor, traced: longer tests are left out, and so is what exceeds the budget of
+# a mutant; the second is for what is done at import, which every test of the file reaches.
 SLOW, BUDGETS = 20.0, (120.0, 30.0)
 
 Reached = dict[str, dict[str, list[str]]]  # file -> line -> tests
