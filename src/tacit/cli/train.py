@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from tacit.cli.label_options import AS_FOUND, LabelOptions
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
@@ -31,6 +32,7 @@ def train(
     lr: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    read: LabelOptions = AS_FOUND,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
@@ -98,6 +100,7 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
+    given += read.as_settings()
     recipe = _choose_recipe(recipe, preset)
     config = _find_config(recipe, (*given, *settings), out, resume)
     folder = out or _name_folder(config)
@@ -132,6 +135,11 @@ def _find_config(
 
     if out is None:
         raise UsageError("Say which run to resume: --resume --out FOLDER.")
+    if not Run(out).exists:
+        raise UsageError(
+            f"Nothing was recorded in {out} yet, so --resume alone cannot know what to train. Give "
+            f"the whole command that began it, with --resume: it starts from the beginning."
+        )
     return Run(out).config
 
 
@@ -165,6 +173,8 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
             if key != "name" and not isinstance(value, str)
         )
     )
+    if splits.train.notes:
+        tell(f"How the labels were read: {'; '.join(splits.train.notes)}.")
     epochs = sum(phase.epochs for phase in config.phases)
     if resume and Run(folder).has_checkpoint:
         epochs -= len(Run(folder).log.read())

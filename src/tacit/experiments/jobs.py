@@ -33,6 +33,7 @@ class Job:
 
     config: Config
     folder: Path
+    resume: bool = False
 
 
 def choose_job_count(config: Config) -> int:
@@ -68,7 +69,13 @@ def train_side_by_side(
     if min(jobs, len(planned)) <= 1:
         for title, job in planned.items():
             try:
-                train(job.config, job.folder, resume=go_on, reporter=reporter, title=title)
+                train(
+                    job.config,
+                    job.folder,
+                    resume=go_on or job.resume,
+                    reporter=reporter,
+                    title=title,
+                )
             except TacitError as error:
                 if not go_on:
                     raise
@@ -178,7 +185,7 @@ def _work(connection: Connection, threads: int, go_on: bool) -> None:
             return
         answer: str | None = None
         try:
-            train(job.config, job.folder, resume=go_on, title=title)
+            train(job.config, job.folder, resume=go_on or job.resume, title=title)
         except Interrupted as stop:
             with suppress(OSError):  # nobody listens any more
                 connection.send(stop.exit_code - 128)

@@ -62,6 +62,10 @@ def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
         ({"images": 5}, "no list of objects called 'images'"),
         ({"annotations": [5]}, "no list of objects called 'annotations'"),
         ({"categories": [{"id": 1, "name": "a"}]}, "3 annotations whose image or category"),
+        (  # and nothing of them is looked at
+            {"annotations": [{"image_id": 9, "category_id": 1, "bbox": [1, 2]}]},
+            "1 annotations whose image or category",
+        ),
         ({"images": [{"id": 1, "file_name": "1.jpg"}] * 2}, "gives 1 images a number twice"),
         ({"images": [{"id": 1}]}, "no name or number called 'file_name'"),
         ({"images": [], "annotations": []}, "lists no images"),
