@@ -88,13 +88,30 @@ def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
 
 def read_completed(path: Path, options: Mapping[str, Any]) -> CompletedListing:
     """Read labels with the options of a recipe, and what lies beside them."""
+    told, beside = divide_options(options)
+    return complete_listing(read_told(path, told), path, told, beside)
+
+
+def divide_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], SideOptions]:
+    """Return the options of a reader, and what is said beside the labels."""
     told = check_arguments("data.options", load, options)
     if told.get("images") is not None:
         told["images"] = Path(told["images"])
-    beside = SideOptions(**{name: told.pop(name) for name in BESIDE if name in told})
-    read = _read(path, told, told.pop("format", None))
+    return told, SideOptions(**{name: told.pop(name) for name in BESIDE if name in told})
+
+
+def read_told(path: Path, told: Mapping[str, Any]) -> Listing:
+    """Read labels with the options of a reader and, among them, their format."""
+    options = {name: value for name, value in told.items() if name != "format"}
+    return _read(path, options, told.get("format"))
+
+
+def complete_listing(
+    listing: Listing, path: Path, told: Mapping[str, Any], beside: SideOptions
+) -> CompletedListing:
+    """Read what lies beside labels that were read from a path."""
     where = (path, told.get("image_column"), told.get("images"))
-    return CompletedListing(*add_side(read, beside, *where))
+    return CompletedListing(*add_side(listing, beside, *where))
 
 
 def write_flags(options: Mapping[str, Any]) -> list[str]:
