@@ -16,6 +16,7 @@ from check.planted import ASIDE, CLASSES, TRAINED, Photos, draw_image
 Expected = set[tuple[str, str | None]]
 Damage = Callable[[Photos], Expected]
 NAME = "003.png"
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"  # as such a file begins
 
 
 def conflict(photos: Photos) -> Expected:
@@ -141,12 +142,18 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def bomb(photos: Photos) -> Expected:
-    for name, side in (("big.png", 10_000), ("huge.png", 60_000)):
+    for name, side in (("big.png", 12_000), ("huge.png", 60_000)):
         head = _chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
         data = _chunk(b"IDAT", zlib.compress(b"\0" * 100)) + _chunk(b"IEND", b"")
         photos.add(name).write_bytes(b"\x89PNG\r\n\x1a\n" + head + data)
     photos.write()
     return {("bomb", "big.png"), ("bomb", "huge.png")}
+
+
+def unknown_format(photos: Photos) -> Expected:
+    photos.add("photo.heic").write_bytes(HEIC)
+    photos.write()
+    return {("unknown_format", "photo.heic")}
 
 
 def wrong_suffix(photos: Photos) -> Expected:
@@ -354,7 +361,8 @@ def rare_class(photos: Photos) -> Expected:
 DAMAGES: tuple[Damage, ...] = (
     *(conflict, unlisted_class, blank_name, two_splits, odd_splits, listed_twice),
     *(outside, long_name, missing, no_images, case_clash, unicode_clash, link_outside),
-    *(unlisted, no_file, empty_file, not_an_image, corrupt, bomb, wrong_suffix, animated),
+    *(unlisted, no_file, empty_file, not_an_image, unknown_format, corrupt, bomb),
+    *(wrong_suffix, animated),
     *(tiny, stretched, blank, sixteen_bit, cmyk, palette, transparent, rotated),
     *(unread_names, unread_column, against_rules, too_many, divided_group),
     *(leak, near_leak, duplicate, near_duplicate, set_apart, duplicates_disagree),

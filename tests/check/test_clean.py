@@ -45,6 +45,8 @@ def test_commands_mend(
     monkeypatch.chdir(tmp_path)
     damage(photos)
     kind = damage.__name__
+    if kind == "unknown_format":
+        return  # by installing something, which is tried elsewhere
     for finding in first(check(photos.table, jobs=1, **photos.options), kind):
         call(finding)
     cleaned = tmp_path / "cleaned" / "labels.csv"

@@ -11,9 +11,18 @@ from check.damage import DAMAGES, Damage
 from check.planted import CLASSES, Photos, healthy
 from tacit.check import KINDS
 from tacit.check.run import check
+from tacit.data import open_image
 
 # Found together with others, or only where a file may not be read, which an administrator may.
 UNPLANTED = {"unreadable", "no_access"}
+
+
+@pytest.fixture(autouse=True)
+def without_heic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read as if the extra heic were not installed."""
+    monkeypatch.setattr(open_image, "HAS_HEIC", False)
+    formats = [kind for kind in open_image.FORMATS if kind != "HEIF"]
+    monkeypatch.setattr(open_image, "FORMATS", formats)
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,7 @@ KINDS: dict[str, Kind] = {
     "no_access": Kind("error", "{image} cannot be read: {why}", "chmod u+r -- {path}"),
     "empty_file": Kind("error", "{image} has no bytes", CLEAN),
     "not_an_image": Kind("error", "{image} is no image that can be read", CLEAN),
+    "unknown_format": Kind("error", "{image} {what}", "pip install 'tacit[heic]' 'pillow>=11.3'"),
     "corrupt": Kind("error", "{image} is damaged: {why}", CLEAN),
     "bomb": Kind("error", "{image} claims more pixels than are opened: {why}", CLEAN),
     # images

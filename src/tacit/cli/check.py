@@ -57,20 +57,10 @@ def check(
     json
         Print the summary as JSON.
     """
-    from tacit.check.clean import check_mendable
     from tacit.check.run import check as look
     from tacit.config import resolve
-    from tacit.errors import UsageError
 
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs is 1 or more, not {jobs}.")
-    if out is not None and not out.parent.is_dir():
-        raise UsageError(f"There is no folder {out.parent} to write {out.name} in.")
-    if clean is not None and clean.exists():
-        raise UsageError(f"There is something at {clean} already; choose another path.")
-    if mend and clean is None:
-        raise UsageError("--mend says what --clean FILE takes out; it needs that.")
-    check_mendable(mend)
+    _refuse(jobs, out, clean, mend)
     training = resolve(settings=(*read.as_settings(), *settings)).data
     with stderr().status("reading") as status:
         report = look(
@@ -94,6 +84,22 @@ def check(
         for line in write_clean(report, clean, mend, training.options):
             tell(line)
     return report.status(strict)
+
+
+def _refuse(jobs: int | None, out: Path | None, clean: Path | None, mend: tuple[str, ...]) -> None:
+    """Refuse what cannot be done, before minutes are spent on images."""
+    from tacit.check.clean import check_mendable
+    from tacit.errors import UsageError
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs is 1 or more, not {jobs}.")
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent} to write {out.name} in.")
+    if clean is not None and clean.exists():
+        raise UsageError(f"There is something at {clean} already; choose another path.")
+    if mend and clean is None:
+        raise UsageError("--mend says what --clean FILE takes out; it needs that.")
+    check_mendable(mend)
 
 
 def _print(data: Path, summary: dict[str, Any]) -> None:
