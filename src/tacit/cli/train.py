@@ -139,6 +139,11 @@ def _find_config(
 
     if out is None:
         raise UsageError("Say which run to resume: --resume --out FOLDER.")
+    if not Run(out).exists:
+        raise UsageError(
+            f"Nothing was recorded in {out} yet, so --resume alone cannot know what to train. Give "
+            f"the whole command that began it, with --resume: it starts from the beginning."
+        )
     return Run(out).config
 
 

@@ -53,22 +53,26 @@ def load(
 
     Returns:
         A `Source`: ``len``, ``classes``, ``labels``, ``open(row)`` and ``describe()``.
+
+    Example:
+        >>> import pyarrow, tacit
+        >>> table = {"file": ["1.jpg", "2.jpg"], "labels": ["cat", "cat;dog"]}
+        >>> source = tacit.load(pyarrow.table(table), images=".")
+        >>> source.classes, source.labels[1].tolist()
+        (('cat', 'dog'), [1, 1])
     """
     folder = None if images is None else Path(images)
-    if isinstance(labels, str | Path):
-        listing = _read(Path(labels), {"images": folder, "absent": absent, **options}, format)
-    else:
-        listing = read_table(labels, images=folder, absent=absent, **options)
+    listing = _read_any(labels, {"images": folder, "absent": absent, **options}, format)
     beside = SideOptions(groups, taxonomy, catalogue, at_most, merge_duplicates)
     where = (labels, options.get("image_column"), folder)
     return CompletedListing(*add_side(listing, beside, *where)).source(split)
 
 
-def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
-    """Read all splits of a data set for training."""
-    whole = read_completed(path, options)
+def read_official_splits(labels: Path | Any, options: dict[str, Any]) -> OfficialSplits:
+    """Read all splits of a data set for training: a path, or a table in memory."""
+    whole = read_completed(labels, options)
     listing = whole.listing
-    _refuse_missing(listing, path, options)
+    _refuse_missing(listing, labels, options)
     if not listing.splits:
         return OfficialSplits(whole.source(None))
     named: dict[str, str] = {}
@@ -86,10 +90,10 @@ def read_official_splits(path: Path, options: dict[str, Any]) -> OfficialSplits:
     return OfficialSplits(sources["train"], sources.get("validation"), sources.get("test"))
 
 
-def read_completed(path: Path, options: Mapping[str, Any]) -> CompletedListing:
+def read_completed(labels: Path | Any, options: Mapping[str, Any]) -> CompletedListing:
     """Read labels with the options of a recipe, and what lies beside them."""
     told, beside = divide_options(options)
-    return complete_listing(read_told(path, told), path, told, beside)
+    return complete_listing(read_told(labels, told), labels, told, beside)
 
 
 def divide_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], SideOptions]:
@@ -100,17 +104,17 @@ def divide_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], SideOpti
     return told, SideOptions(**{name: told.pop(name) for name in BESIDE if name in told})
 
 
-def read_told(path: Path, told: Mapping[str, Any]) -> Listing:
+def read_told(labels: Path | Any, told: Mapping[str, Any]) -> Listing:
     """Read labels with the options of a reader and, among them, their format."""
     options = {name: value for name, value in told.items() if name != "format"}
-    return _read(path, options, told.get("format"))
+    return _read_any(labels, options, told.get("format"))
 
 
 def complete_listing(
-    listing: Listing, path: Path, told: Mapping[str, Any], beside: SideOptions
+    listing: Listing, labels: Path | Any, told: Mapping[str, Any], beside: SideOptions
 ) -> CompletedListing:
-    """Read what lies beside labels that were read from a path."""
-    where = (path, told.get("image_column"), told.get("images"))
+    """Read what lies beside labels, which were read from a path or a table in memory."""
+    where = (labels, told.get("image_column"), told.get("images"))
     return CompletedListing(*add_side(listing, beside, *where))
 
 
@@ -135,24 +139,37 @@ def write_flags(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _refuse_missing(listing: Listing, path: Path, options: Mapping[str, Any]) -> None:
+def _refuse_missing(listing: Listing, labels: Path | Any, options: Mapping[str, Any]) -> None:
     """Refuse labels whose images are not all there, before hours are spent on the others."""
     missing = find_missing(listing)
     if not missing:
         return
+    where = labels if isinstance(labels, str | Path) else f"'{listing.name}'"
     if len(missing) == len(listing):
         raise DataError(
-            f"None of the {len(listing):,} images of {path} is in {listing.root}, first "
+            f"None of the {len(listing):,} images of {where} is in {listing.root}, first "
             f"'{missing[0]}'; say where they are with --images FOLDER."
         )
     names = ", ".join(missing[:5])
     more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-    command = shlex.join(["tacit", "check", str(path), *write_flags(options)])
+    advice = "Take their rows out, or bring them there."
+    if isinstance(labels, str | Path):
+        command = shlex.join(["tacit", "check", str(labels), *write_flags(options)])
+        advice = (
+            f"To see what else is wrong, and to write labels without these images: {command} "
+            f"--clean cleaned/labels.csv"
+        )
     raise DataError(
-        f"{len(missing):,} of the {len(listing):,} images of {path} are not in {listing.root}: "
-        f"{names}{more}. To see what else is wrong, and to write labels without these images: "
-        f"{command} --clean cleaned/labels.csv"
+        f"{len(missing):,} of the {len(listing):,} images of {where} are not in {listing.root}: "
+        f"{names}{more}. {advice}"
     )
+
+
+def _read_any(labels: str | Path | Any, options: dict[str, Any], format: str | None) -> Listing:
+    if isinstance(labels, str | Path):
+        return _read(Path(labels), options, format)
+    check_options("a table in memory", options, read_table, BESIDE)
+    return read_table(labels, **check_arguments("data.options", read_table, options))
 
 
 def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:

@@ -59,7 +59,7 @@ def open_image(path: Path) -> Image.Image:
         if image.width * image.height > MOST_PIXELS:
             raise DataError(
                 f"The image {path} claims {image.width} x {image.height} pixels, more than "
-                f"{MOST_PIXELS:,}; scale it down, or save it as JPEG, which is scaled as it is read."
+                f"{MOST_PIXELS:,}; scale it down, or save it as JPEG, which may have more."
             )
         return to_rgb(image)
 
@@ -67,7 +67,7 @@ def open_image(path: Path) -> Image.Image:
 def scale_large(image: Image.Image) -> None:
     """Let an image of very many pixels be scaled while it is decoded, if its format can: JPEG."""
     if image.width * image.height > SCALED_PIXELS:
-        image.draft(None, (image.width // 2, image.height // 2))  # type: ignore[arg-type]
+        image.draft(None, (image.width // 2, image.height // 2))
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tacit.models.base import Model
 
 
+FILES = ("model.safetensors", "config.json")
+"""What a saved model consists of. Weights come first, so that a config always has its weights."""
+
+
 def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
     """Refuse a model that could be saved but not loaded again.
 
@@ -42,7 +46,7 @@ def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
 def save_model(
     model: Model, folder: Path | str, state: Mapping[str, Tensor] | None = None, **extra: Any
 ) -> None:
-    """Write a model to a folder. Weights come first, so a config always has its weights.
+    """Write a model to a folder.
 
     Args:
         model: The model.
@@ -67,6 +71,7 @@ def load_model(folder: Path | str) -> Model:
     """Read back a model that `save_model` wrote, ready for inference."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+    from torch.random import fork_rng
 
     folder = Path(folder)
     path = folder / "config.json"
@@ -74,7 +79,8 @@ def load_model(folder: Path | str) -> Model:
         recipe = dict(read_config(folder)["model"])
         recipe.pop("weights")
         require_trust("model", str(recipe["name"]), path)
-        model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
+        with fork_rng(devices=[]):  # its first weights are drawn, and replaced at once
+            model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
     except TacitError:
         raise
     except Exception as error:  # what networks say to options that make no sense
