@@ -63,7 +63,7 @@ EDGES: dict[str, set[str]] = {
     "ranges": {"errors"},
     "data": {"config", "errors", "files", "labels", "names", "ranges", "registry"},
     "benchmarks": {"registry", "data", "errors", "files", "labels", "names"},
-    "check": {"registry", "data", "errors", "labels", "names"},
+    "check": {"config", "registry", "data", "errors", "files", "labels", "names"},
     "images": {"data", "errors", "files", "types"},
     "teachers": {"errors", "files", "types", "labels"},
     "methods": {

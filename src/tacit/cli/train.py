@@ -106,11 +106,15 @@ def train(
     if resume:
         config = Run(folder).resume_config(config)
     if dry_run:
-        from tacit.training.run import complete
-
-        print_json(complete(config).model_dump(mode="json"))
-        return 0
+        return _print_config(config)
     return _run(config, folder, resume, json)
+
+
+def _print_config(config: Config) -> int:
+    from tacit.training.run import complete
+
+    print_json(complete(config).model_dump(mode="json"))
+    return 0
 
 
 def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:
