@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from tacit.cli.decide_options import AS_RECORDED, DecideOptions
+from tacit.cli.evaluate import describe_decided, show_score
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
@@ -31,6 +33,7 @@ def train(
     lr: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    decide: DecideOptions = AS_RECORDED,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
@@ -98,6 +101,7 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
+    given += decide.as_settings()
     recipe = _choose_recipe(recipe, preset)
     config = _find_config(recipe, (*given, *settings), out, resume)
     folder = out or _name_folder(config)
@@ -183,20 +187,33 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
     if json:
         print_json({**result, "folder": str(folder)})
         return
-    best = result["best"]
+    best, known = result["best"], result["known"]
     print_table(
-        ("method", "test mAP", "OF1", "CF1", "best epoch", "chosen on"),
+        (
+            "method",
+            "test mAP",
+            "OF1",
+            "CF1",
+            "decided OF1",
+            "decided CF1",
+            "best epoch",
+            "chosen on",
+        ),
         [
             (
                 short_name(record["config"]["method"]["name"]),
                 f"{result['map']:.2f}",
                 f"{result['of1']:.2f}",
                 f"{result['cf1']:.2f}",
+                show_score(known["of1_decided"]),
+                show_score(known["cf1_decided"]),
                 str(best["epoch"]),
                 result["selection"],
             )
         ],
     )
+    for line in describe_decided(result):
+        tell(line)
     tell(
         f"The model is in {folder}; score it again with: tacit evaluate {shlex.quote(str(folder))}"
     )
