@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tacit.check.rows import Rows
 from tacit.data.formats import read_listing, recognise
 from tacit.data.formats.shared.assemble import FOLDERS
 from tacit.data.listing import Absent, Listing
+from tacit.data.load import write_flags
 from tacit.errors import DataError, unknown_name
 from tacit.labels import SparseLabels
 
@@ -99,7 +100,8 @@ def check(
         if kind not in KINDS:
             raise unknown_name("kind of finding", kind, KINDS)
     name = format or recognise(path)
-    said = _write_flags({"format": format, "images": images, "absent": absent, **options})
+    given = {"format": format, "images": images, "absent": absent, **options}
+    said = write_flags({name: value for name, value in given.items() if value is not None})
     findings = Findings(shlex.join([str(path), *said]), path.parent, without)
     listing = _read(path, name, images, absent, options, findings)
     findings.root = listing.root
@@ -112,16 +114,6 @@ def check(
     if decode:
         _look(listing, rows, jobs, findings, progress)
     return Report(name, listing, findings, len(rows) if decode else 0)
-
-
-def _write_flags(options: Mapping[str, Any]) -> list[str]:
-    """Return how options are said on the command line; of several values, each has its flag."""
-    flags: list[str] = []
-    for name, value in options.items():
-        for each in value if isinstance(value, list | tuple) else (value,):
-            if each:
-                flags += [f"--{name.replace('_', '-')}", str(each)]
-    return flags
 
 
 def _read(

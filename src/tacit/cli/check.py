@@ -69,7 +69,7 @@ def check(
     with stderr().status("reading") as status:
         report = look(
             data,
-            **read.as_arguments(),
+            **_as_paths(read.as_arguments()),
             decode=decode,
             jobs=jobs,
             without=without,
@@ -84,6 +84,10 @@ def check(
     if clean is not None:
         _write_clean(clean, report, mend)
     return report.status(strict)
+
+
+def _as_paths(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: Path(value) if name == "images" else value for name, value in options.items()}
 
 
 def _print(data: Path, summary: dict[str, Any]) -> None:

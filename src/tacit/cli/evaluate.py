@@ -22,7 +22,7 @@ def evaluate(
     *,
     split: Literal["test", "validation"] | None = None,
     data: Path | None = None,
-    options: LabelOptions = AS_FOUND,
+    read: LabelOptions = AS_FOUND,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Score a trained model against the truth.
@@ -41,10 +41,10 @@ def evaluate(
     """
     if data is not None and split is not None:
         raise UsageError("--split is of the run's own data; leave it out with --data.")
-    if data is None and options != AS_FOUND:
+    if data is None and read != AS_FOUND:
         raise UsageError("Options of labels belong to --data; the run knows its own.")
     with stderr().status("scoring"):
-        result = _score(folder, split or "test", data, options)
+        result = _score(folder, split or "test", data, read)
     if json:
         print_json(result)
         return
@@ -66,7 +66,7 @@ def evaluate(
         tell(line)
 
 
-def _score(folder: Path, split: str, data: Path | None, options: LabelOptions) -> dict[str, Any]:
+def _score(folder: Path, split: str, data: Path | None, read: LabelOptions) -> dict[str, Any]:
     from tacit.runs.folder import Run
     from tacit.runs.score import evaluate, evaluate_on
 
@@ -75,7 +75,7 @@ def _score(folder: Path, split: str, data: Path | None, options: LabelOptions) -
         return evaluate(folder, run.splits(), run.config, split)
     from tacit.data.load import load
 
-    return evaluate_on(folder, load(data, **options.as_arguments()), run.config)
+    return evaluate_on(folder, load(data, **read.as_arguments()), run.config)
 
 
 def describe_known(result: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tacit.cli.decide_options import AS_RECORDED, DecideOptions
 from tacit.cli.evaluate import describe_decided, show_score
+from tacit.cli.label_options import AS_FOUND, LabelOptions
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
@@ -33,6 +34,7 @@ def train(
     lr: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    read: LabelOptions = AS_FOUND,
     decide: DecideOptions = AS_RECORDED,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
@@ -101,6 +103,7 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
+    given += read.as_settings()
     given += decide.as_settings()
     recipe = _choose_recipe(recipe, preset)
     config = _find_config(recipe, (*given, *settings), out, resume)
@@ -136,6 +139,11 @@ def _find_config(
 
     if out is None:
         raise UsageError("Say which run to resume: --resume --out FOLDER.")
+    if not Run(out).exists:
+        raise UsageError(
+            f"Nothing was recorded in {out} yet, so --resume alone cannot know what to train. Give "
+            f"the whole command that began it, with --resume: it starts from the beginning."
+        )
     return Run(out).config
 
 
@@ -169,6 +177,8 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
             if key != "name" and not isinstance(value, str)
         )
     )
+    if splits.train.notes:
+        tell(f"How the labels were read: {'; '.join(splits.train.notes)}.")
     epochs = sum(phase.epochs for phase in config.phases)
     if resume and Run(folder).has_checkpoint:
         epochs -= len(Run(folder).log.read())

@@ -61,6 +61,7 @@ def load_splits(
     data: DataConfig,
     labels: LabelKind | None = None,
     prepare: Callable[[Source], Source] | None = None,
+    official: OfficialSplits | None = None,
 ) -> Splits:
     """Read a data set and prepare it as the literature does.
 
@@ -74,10 +75,11 @@ def load_splits(
             "true_negatives" are for bounds: all labels, or the known positives with every true
             negative, so that only the missed positives stay unknown.
         prepare: Called with each split as it was read, such as to scale its images once.
+        official: The splits as they were read, if they are already in memory.
     """
     name, positives, negatives = data.name, data.positives, data.negatives
     labels = labels or data.labels or "observed"
-    splits = _read_official_splits(name, data.options)
+    splits = official or _read_official_splits(name, data.options)
     if prepare is not None:
         splits = splits.map(prepare)
     keep_as_they_are = name not in SOURCES and positives is None and negatives is None

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 USUAL_THRESHOLD = 0.5
 """Of classes for which a model stores none."""
 
+FILES = ("model.safetensors", "config.json")
+"""What a saved model consists of. Weights come first, so that a config always has its weights."""
+
 
 def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
     """Refuse a model that could be saved but not loaded again.
@@ -47,9 +50,9 @@ def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
 
 
 def save_model(
-    model: Model, folder: Path, state: Mapping[str, Tensor] | None = None, **extra: Any
+    model: Model, folder: Path | str, state: Mapping[str, Tensor] | None = None, **extra: Any
 ) -> None:
-    """Write a model to a folder. Weights come first, so a config always has its weights.
+    """Write a model to a folder.
 
     Args:
         model: The model.
@@ -59,6 +62,7 @@ def save_model(
     """
     from safetensors.torch import save
 
+    folder = Path(folder)
     config = {"format": FORMAT, "model": getattr(model, "recipe", {}), **extra}
     check_loadable(model, config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,17 +73,20 @@ def save_model(
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-def load_model(folder: Path) -> Model:
+def load_model(folder: Path | str) -> Model:
     """Read back a model that `save_model` wrote, ready for inference."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+    from torch.random import fork_rng
 
+    folder = Path(folder)
     path = folder / "config.json"
     try:
         recipe = dict(read_config(folder)["model"])
         recipe.pop("weights")
         require_trust("model", str(recipe["name"]), path)
-        model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
+        with fork_rng(devices=[]):  # its first weights are drawn, and replaced at once
+            model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
     except TacitError:
         raise
     except Exception as error:  # what networks say to options that make no sense
@@ -96,9 +103,9 @@ def load_model(folder: Path) -> Model:
     return model.eval()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path | str) -> dict[str, Any]:
     """Read the configuration of a saved model."""
-    path = folder / "config.json"
+    path = Path(folder) / "config.json"
     if not path.is_file():
         raise DataError(
             f"{folder} holds no trained model (config.json is missing); "

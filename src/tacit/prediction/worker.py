@@ -6,7 +6,7 @@ whoever predicts it, and predictions are equal to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,21 @@ def predict_shard(plan: Plan, shard: Shard, predictor: Predictor) -> pa.Table:
 
 
 def predict_shards(
-    portions: Iterable[Portion], predictor: Predictor
+    portions: Iterable[Portion],
+    predictor: Predictor,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Return the number and the predictions of every shard whose portions come in order."""
+    """Return the number and the predictions of every shard whose portions come in order.
+
+    Args:
+        portions: Images that go through the model together.
+        predictor: The model.
+        advance: Called with the number of images after each portion.
+    """
     tables = []
     for portion in portions:
         tables.append(predictor.table(portion))
+        advance(len(portion.images))
         if portion.last:
             yield portion.shard, pa.concat_tables(tables)
             tables = []

@@ -112,19 +112,13 @@ def add_columns(
         counts += np.bincount(_states(column) + 1, minlength=4)
     less, zeros, _, blank = (int(count) for count in counts)
     negative = _negative(cells, less, zeros, blank, negative_value)
-    disagreeing = 0
     for name, column in columns.items():
         states = _states(column)
-        disagreeing += cells.count_disagreeing(name, np.flatnonzero(states == 0))
+        cells.compare(name, np.flatnonzero(states == 0))
         cells.numbers.setdefault(name, len(cells.numbers))
         for number, state in ((1, 1), *([(negative, -1)] if negative is not None else [])):
             rows = np.flatnonzero(states == number)
             cells.add(rows, [name], np.zeros(len(rows), dtype=np.int64), state)
-    if disagreeing:
-        raise DataError(
-            f"{cells.where} contradicts itself: {disagreeing:,} labels of the label column are 0 "
-            f"in the class's own column. Correct them, or take one of the two out."
-        )
 
 
 def _negative(cells: Cells, less: int, zeros: int, blank: int, said: int | None) -> int | None:
