@@ -129,7 +129,7 @@ EDGES: dict[str, set[str]] = {
     "trained_model": GROUND
     | {"data", "export", "models", "prediction", "presets", "runs", "training"},
     # The names of the package itself, each looked up when it is used.
-    "tacit": {"data", "methods", "prediction", "trained_model", "types", "version"},
+    "tacit": {"data", "methods", "prediction", "repair", "trained_model", "types", "version"},
 }
 
 # What is seen of a part from outside: its table, its protocol, its files.
