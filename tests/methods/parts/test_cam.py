@@ -137,7 +137,7 @@ def test_a_higher_threshold_keeps_less() -> None:
 def test_a_map_points_nowhere_if_its_values_are_closer_than_a_hundred_millionth(
     span: float, located: bool
 ) -> None:
-    """As much is added to the span when a map is scaled, so that one of this span reaches a half."""
+    """As much is added to the span when a map is scaled: one of this span reaches a half."""
     cam = torch.zeros(1, 1, 2, 2, dtype=torch.float64)
     cam[0, 0, 1, 1] = span
     salient = reduce(cam, torch.tensor([[True]]))
