@@ -50,6 +50,7 @@ class Run:
         self.folder = Path(folder)
         self.record_file = self.folder / "run.json"
         self.suspects_file = self.folder / SUSPECTS
+        self.repair = self.folder / "repair"  # what is found missing, and what people say of it
         self.checkpoints = self.folder / "checkpoints"
         self.log = Log(self.folder / "metrics.jsonl")
 

@@ -75,6 +75,9 @@ FORMATS: dict[str, Any] = {
     ),
     "label_studio": Format("tacit.data.formats.label_studio", "Label Studio's export as JSON"),
     "cvat": Format("tacit.data.formats.cvat", "CVAT for images 1.1, as XML"),
+    "xmp": Format(
+        "tacit.data.formats.xmp", "Images with keywords, in XMP sidecars or in themselves"
+    ),
     "folders": Format("tacit.data.formats.folders", "A folder of images for each class", True),
 }
 
