@@ -103,10 +103,8 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    given += read.as_settings()
-    given += decide.as_settings()
-    recipe = _choose_recipe(recipe, preset)
-    config = _find_config(recipe, (*given, *settings), out, resume)
+    said = (*given, *read.as_settings(), *decide.as_settings(), *settings)
+    config = _find_config(_choose_recipe(recipe, preset), said, out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
