@@ -65,7 +65,7 @@ EDGES: dict[str, set[str]] = {
     "ranges": {"errors"},
     "data": {"config", "errors", "files", "labels", "names", "ranges", "registry"},
     "benchmarks": {"registry", "data", "errors", "files", "labels", "names"},
-    "check": {"registry", "data", "errors", "labels", "names"},
+    "check": {"config", "registry", "data", "errors", "files", "labels", "names"},
     "images": {"data", "errors", "files", "types"},
     "teachers": {"errors", "files", "types", "labels"},
     "methods": {
@@ -129,7 +129,7 @@ EDGES: dict[str, set[str]] = {
     "trained_model": GROUND
     | {"data", "export", "models", "prediction", "presets", "runs", "training"},
     # The names of the package itself, each looked up when it is used.
-    "tacit": {"data", "methods", "prediction", "trained_model", "types", "version"},
+    "tacit": {"data", "methods", "prediction", "repair", "trained_model", "types", "version"},
 }
 
 # What is seen of a part from outside: its table, its protocol, its files.

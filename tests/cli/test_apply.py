@@ -243,6 +243,10 @@ def test_two_images_that_fiftyone_would_take_for_one_are_refused(call: Call, lab
     assert not Path("fo").exists()
 
 
-def test_a_run_knows_its_labels(call: Call, labels: Path, trained: Path) -> None:
+def test_a_run_without_a_file_of_labels_or_without_a_review_is_refused(
+    call: Call, labels: Path, trained: Path
+) -> None:
     answer = call("apply", trained, "--out=new.csv")
+    assert answer.status == 2 and "'scenes', which is no file of labels; name one" in answer.err
+    answer = call("apply", trained, "--data=labels.csv", "--out=new.csv")
     assert answer.status == 3 and "has 0 reviews; name the file of one" in answer.err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tacit.data.listing import Listing
-from tacit.errors import UsageError
+from tacit.errors import DataError, UsageError
 from tacit.labels import SparseLabels
 from tacit.repair.accept import accept_suspects, trace
 from tacit.repair.apply import Difference, Settling, compare, fingerprints
@@ -193,6 +193,12 @@ def test_unsure_people_and_those_who_disagree_are_not_overruled_by_a_model(
     given = [say("1 bird", "unsure"), say("2 cat", "present"), say("2 cat", "absent", "ben")]
     difference = compare(listing(), given)
     assert accept_suspects(difference, listing(), suspects, given, 0.95, lambda above: 1.0) == 0
+
+
+def test_suspects_of_other_images_are_refused(suspects: SuspectsFile) -> None:
+    other = Listing("other", Path("."), ["x.jpg"], CLASSES, listing([[0, 1, 1]]).labels)
+    with pytest.raises(DataError, match="'other' has none; it was found for other labels"):
+        accept_suspects(compare(other, []), other, suspects, [], 0.9, lambda above: 1.0)
 
 
 @pytest.mark.parametrize(

@@ -107,26 +107,42 @@ def _open(
     source: Path, data: Path | None, suspects: Path | None, read: LabelOptions
 ) -> tuple[Any, Any, Any]:
     """Read the labels, the verdicts and the suspects that a command names."""
-    from tacit.errors import DataError, UsageError
+    from tacit.errors import UsageError
     from tacit.repair.suspects_file import SuspectsFile
-    from tacit.repair.verdict_files import STORES, open_verdicts
+    from tacit.repair.verdict_files import find_store, open_verdicts
     from tacit.repair.write_back.write import read_labels
+    from tacit.runs.folder import Run
 
     options = read.as_arguments()
     if source.is_dir():
-        from tacit.runs.folder import Run
-
-        config = Run(source).config
+        run = Run(source)
         if data is None:
-            data, options = Path(config.data.name), {**config.data.options, **options}
-        stores = sorted(path for path in source.iterdir() if path.suffix in STORES)
-        if len(stores) != 1:
-            raise DataError(f"{source} has {len(stores)} reviews; name the file of one.")
-        source = stores[0]
+            data, options = _find_labels(run, options)
+        source = find_store(source)
+        beside = source.with_name(run.suspects_file.name)
+        suspects = suspects or (beside if beside.is_file() else None)
     if data is None:
         raise UsageError("Say with --data which labels the verdicts are about.")
     labels = read_labels(data, **options)
     return labels, open_verdicts(source), SuspectsFile(suspects) if suspects else None
+
+
+def _find_labels(run: Any, options: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """Return where a run has its labels from, and how it reads them."""
+    from tacit.data import SOURCES
+    from tacit.data.knowledge.options import BESIDE
+    from tacit.errors import UsageError
+
+    data = run.config.data
+    if data.name in SOURCES:
+        raise UsageError(
+            f"The run in {run.folder} learned from '{data.name}', which is no file of labels; "
+            f"name one with --data."
+        )
+    said = {name: value for name, value in data.options.items() if name not in BESIDE}
+    if "images" in said:
+        said["images"] = Path(said["images"])
+    return Path(data.name), {**said, **options}
 
 
 def _accept(difference: Any, labels: Any, given: Any, suspects: Any, above: float) -> None:

@@ -103,17 +103,21 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    said = (*given, *read.as_settings(), *decide.as_settings(), *settings)
-    config = _find_config(_choose_recipe(recipe, preset), said, out, resume)
+    given += (*read.as_settings(), *decide.as_settings(), *settings)
+    config = _find_config(_choose_recipe(recipe, preset), given, out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
     if dry_run:
-        from tacit.training.run import complete
-
-        print_json(complete(config).model_dump(mode="json"))
-        return 0
+        return _print_config(config)
     return _run(config, folder, resume, json)
+
+
+def _print_config(config: Config) -> int:
+    from tacit.training.run import complete
+
+    print_json(complete(config).model_dump(mode="json"))
+    return 0
 
 
 def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:

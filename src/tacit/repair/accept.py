@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tacit.data.listing import Listing
-from tacit.errors import UsageError
+from tacit.errors import DataError, UsageError
 from tacit.repair.apply import Cell, Change, Difference, LabelsByName
 from tacit.repair.suspects_file import SuspectsFile
 from tacit.repair.verdicts import Verdict, settle
@@ -42,10 +42,12 @@ def accept_suspects(
     labels = LabelsByName(listing)
     model = str(suspects.about.get("model", ""))
     found: list[Change] = []
+    known = False
     for block in suspects.blocks(("image", "class", "posterior")):
         posteriors = block["posterior"].to_numpy(zero_copy_only=False)
         for number in np.flatnonzero(posteriors >= above):
             cell = (block["image"][int(number)].as_py(), block["class"][int(number)].as_py())
+            known |= cell[0] in labels.rows
             if not labels.has(cell):
                 difference.note_gone(labels, cell, 1)
             elif cell not in settled and labels.state(cell) == 0:
@@ -53,6 +55,11 @@ def accept_suspects(
                 found.append(Change(*cell, 0, 1, "model", posterior=posterior, model=model))
         if len(posteriors) and posteriors[-1] < above:  # the most probable come first
             break
+    if difference.gone_images and not known:
+        raise DataError(
+            f"{suspects.path} is about images of which '{listing.name}' has none; it was found for "
+            f"other labels. Find the suspects of these, or name theirs."
+        )
     difference.expected_wrong += sum(1 - (change.posterior or 0) for change in found)
     difference.most_wrong += (1 - least) * len(found)
     difference.changes.extend(found)

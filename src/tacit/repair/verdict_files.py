@@ -36,6 +36,14 @@ class Given:
     data: str | None = None
 
 
+def find_store(run: Path) -> Path:
+    """Return the file with the verdicts about a run."""
+    found = [path for path in (*run.iterdir(), *run.glob("*/*")) if path.suffix in STORES]
+    if len(found) != 1:
+        raise DataError(f"{run} has {len(found)} reviews; name the file of one.")
+    return found[0]
+
+
 def open_verdicts(path: Path) -> Given:
     """Read the verdicts of a review, or of a plain file."""
     if not path.exists():
