@@ -122,7 +122,7 @@ EDGES: dict[str, set[str]] = {
     | {"models", "prediction", "repair", "runs", "teachers", "training", "version"},
     "__main__": {"cli"},
     # The names of the package itself, each looked up when it is used.
-    "version": {"data", "prediction"},
+    "version": {"data", "prediction", "repair"},
 }
 
 # What is seen of a part from outside: its table, its protocol, its files.
