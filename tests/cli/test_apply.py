@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmark_copies import touch_image
 from data.formats.examples import table, xmp
 from tacit.data.formats import read_listing
+from tacit.repair.store import Store
 from tacit.repair.suspects_file import write_suspects
 from tacit.repair.verdict_files import read_verdicts, write_verdicts
 from tacit.repair.verdicts import Verdict
+from tacit.runs.folder import Run
 
 Call = Callable[..., Any]
 VERDICTS = """\
@@ -250,3 +255,46 @@ def test_a_run_without_a_file_of_labels_or_without_a_review_is_refused(
     assert answer.status == 2 and "'scenes', which is no file of labels; name one" in answer.err
     answer = call("apply", trained, "--data=labels.csv", "--out=new.csv")
     assert answer.status == 3 and "has 0 reviews; name the file of one" in answer.err
+
+
+def test_a_review_is_applied_to_the_labels_of_its_run_and_goes_on(
+    call: Call, labels: Path, small: tuple[str, ...]
+) -> None:
+    rows = [f"{n}.jpg,{('cat', 'dog', 'bird')[n % 3]}" for n in range(40)]
+    for row in rows:
+        touch_image(Path("images") / row.split(",")[0])
+    Path("labels.csv").write_text("\n".join(["file,labels", *rows]) + "\n")
+    flags = [flag for flag in small if "data.options" not in flag]
+    images = f"--set=data.options.images={Path('images').absolute()}"
+    assert (
+        call("train", "--data=labels.csv", "--method=an", "--out=run", images, *flags).status == 0
+    )
+    run = Run("run")
+    train = run.splits().train
+    run.repair.mkdir()
+    store = Store.open(run.repair / "verdicts.sqlite", train.fingerprint(), train.classes)
+    at = "2026-01-01T00:00:00Z"
+    store.add(Verdict("1", train.images[0], "bird", "present", "ann", at))
+    store.add(Verdict("2", train.images[1], "bird", "absent", "ann", at, "added"))
+    with store.writing():  # while somebody goes on
+        answer = call("apply", "run", "--out=new.csv", "--json")
+    assert answer.status == 0
+    summary = answer.json()
+    assert not summary["edited"]
+    assert summary["added"] + summary["confirmed"] + summary["removed"] + summary["absent"] == 2
+    # Somebody edits the labels of a cell that was shown as unknown.
+    text = Path("labels.csv").read_text()
+    line = next(row for row in rows if row.endswith("dog") and row.split(",")[0] in train.images)
+    Path("labels.csv").write_text(text.replace(f"\n{line}\n", f"\n{line};cat\n"))
+    store.add(Verdict("3", line.split(",")[0], "cat", "absent", "ben", at))
+    summary = call("apply", "run", "--dry-run", "--json").json()
+    assert summary["edited"]
+    assert [c["kind"] for c in summary["conflicts"] if c["label"] == "cat"] == ["edited"]
+
+
+def test_a_review_of_a_newer_tacit_is_refused(call: Call, labels: Path) -> None:
+    Store.open("review.sqlite", "f00d", ("a", "b"))
+    with closing(sqlite3.connect("review.sqlite")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    answer = call("apply", "review.sqlite", "--data=labels.csv", "--dry-run")
+    assert answer.status == 3 and "newer" in answer.err

@@ -76,8 +76,8 @@ def apply(
 
     if out is None and not dry_run and not beside:
         raise UsageError("Say where to write with --out, or see the difference with --dry-run.")
-    labels, given, found = _open(verdicts, data, suspects, read)
-    difference = compare(labels.listing, given.verdicts, conflicts=conflicts, data=given.data)
+    labels, given, found, edited = _open(verdicts, data, suspects, read)
+    difference = compare(labels.listing, given.verdicts, conflicts=conflicts, edited=edited)
     if accept_above is not None:
         _accept(difference, labels, given, found, accept_above)
     complete_difference(labels, difference)
@@ -105,26 +105,35 @@ def apply(
 
 def _open(
     source: Path, data: Path | None, suspects: Path | None, read: LabelOptions
-) -> tuple[Any, Any, Any]:
-    """Read the labels, the verdicts and the suspects that a command names."""
+) -> tuple[Any, Any, Any, bool]:
+    """Read the labels, the verdicts and the suspects that a command names.
+
+    Returns:
+        These three, and whether the labels were edited since the verdicts were given.
+    """
+    from tacit.config import DataConfig
     from tacit.errors import UsageError
     from tacit.repair.suspects_file import SuspectsFile
-    from tacit.repair.verdict_files import find_store, open_verdicts
+    from tacit.repair.verdict_files import find_store, is_about, open_verdicts
     from tacit.repair.write_back.write import read_labels
     from tacit.runs.folder import Run
 
-    options = read.as_arguments()
+    options, config = read.as_arguments(), None
     if source.is_dir():
         run = Run(source)
         if data is None:
             data, options = _find_labels(run, options)
-        source = find_store(source)
+            config = run.config.data
+        source = find_store(run)
         beside = source.with_name(run.suspects_file.name)
         suspects = suspects or (beside if beside.is_file() else None)
     if data is None:
         raise UsageError("Say with --data which labels the verdicts are about.")
-    labels = read_labels(data, **options)
-    return labels, open_verdicts(source), SuspectsFile(suspects) if suspects else None
+    labels, given = read_labels(data, **options), open_verdicts(source)
+    plain = {key: str(value) if key == "images" else value for key, value in options.items()}
+    config = config or DataConfig(name=str(data), options=plain)
+    edited = given.data is not None and not is_about(given.data, labels.listing, config)
+    return labels, given, SuspectsFile(suspects) if suspects else None, edited
 
 
 def _find_labels(run: Any, options: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
