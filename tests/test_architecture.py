@@ -38,6 +38,7 @@ GROUND = {
     "registry",
     "locks",
     "processes",
+    "priors",
 }
 
 # What the files of a run folder are called is known to one room.
@@ -48,6 +49,7 @@ EDGES: dict[str, set[str]] = {
     "errors": set(),
     "labels": set(),
     "losses": set(),
+    "priors": set(),
     "modes": set(),
     "distributed": set(),
     "files": {"errors"},
@@ -63,7 +65,7 @@ EDGES: dict[str, set[str]] = {
     "ranges": {"errors"},
     "data": {"config", "errors", "files", "labels", "names", "ranges", "registry"},
     "benchmarks": {"registry", "data", "errors", "files", "labels", "names"},
-    "check": {"registry", "data", "errors", "labels", "names"},
+    "check": {"config", "registry", "data", "errors", "files", "labels", "names"},
     "images": {"data", "errors", "files", "types"},
     "teachers": {"errors", "files", "types", "labels"},
     "methods": {
@@ -73,6 +75,7 @@ EDGES: dict[str, set[str]] = {
         "files",
         "losses",
         "modes",
+        "priors",
         "ranges",
         "registry",
         "teachers",
@@ -81,7 +84,7 @@ EDGES: dict[str, set[str]] = {
     "models": {"errors", "files", "losses", "modes", "ranges", "registry"},
     "learner": {"errors", "methods", "models", "types"},
     "features": {"config", "data", "devices", "errors", "files", "images"},
-    "evaluation": {"devices", "distributed", "types"},
+    "evaluation": {"devices", "distributed", "errors", "priors", "types"},
     "export": {"errors", "files", "models"},
     "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
     | {"processes"},
@@ -126,7 +129,7 @@ EDGES: dict[str, set[str]] = {
     "trained_model": GROUND
     | {"data", "export", "models", "prediction", "presets", "runs", "training"},
     # The names of the package itself, each looked up when it is used.
-    "tacit": {"data", "methods", "prediction", "trained_model", "types", "version"},
+    "tacit": {"data", "methods", "prediction", "repair", "trained_model", "types", "version"},
 }
 
 # What is seen of a part from outside: its table, its protocol, its files.
@@ -154,6 +157,7 @@ LIGHT = {
     "data/observe.py": {"numpy"},
     "data/splits.py": {"numpy"},
     "labels.py": {"numpy"},
+    "priors.py": {"numpy"},
     "locks.py": set(),
     "runs/folder.py": set(),
     "data/source.py": {"numpy"},

@@ -65,6 +65,11 @@ def test_cells_come_in_any_order_and_may_repeat() -> None:
     assert np.array_equal(none.dense(), np.full((2, 3), -1))
 
 
+def test_what_is_not_listed_is_unknown_unless_said() -> None:
+    cells = np.array([0, 1]), np.array([1], dtype=np.int32), np.array([1], dtype=np.int8)
+    assert SparseLabels(*cells, classes=3).dense().tolist() == [[0, 1, 0]]
+
+
 def test_a_cell_with_two_states_is_refused() -> None:
     with pytest.raises(ValueError, match="1 cells have two states, first row 1, class 2"):
         SparseLabels.from_cells([1, 0, 1], [2, 1, 2], [1, 1, -1], (3, 4))

@@ -173,6 +173,19 @@ class RunConfig(Section):
     )
 
 
+class DecideConfig(Section):
+    """What decided labels are for."""
+
+    goal: str = Field(
+        "f1", description="f1, precision=0.9, labels=3, coverage=0.9 or looks=0.5, see evaluation"
+    )
+    labels_per_image: Positive | None = Field(
+        None,
+        description="how many labels an image has on average, where you know; left out, counted "
+        "on clean validation labels, or estimated from known positives",
+    )
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -180,6 +193,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     method: MethodConfig = MethodConfig()
     phases: tuple[Phase, ...] = Field((Phase(),), min_length=1)
+    decide: DecideConfig = DecideConfig()
     run: RunConfig = RunConfig()
 
 
@@ -372,6 +386,7 @@ def _places_of(key: str) -> list[str]:
         "model": ModelConfig,
         "method": MethodConfig,
         "phases": Phase,
+        "decide": DecideConfig,
         "run": RunConfig,
     }
     return [f"{name}.{key}" for name, section in sections.items() if key in section.model_fields]

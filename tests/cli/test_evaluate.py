@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,18 @@ def test_people_get_a_table_and_a_summary(call: Call, trained: Path) -> None:
     result = call("evaluate", trained, "--json").json()
     answer = call("evaluate", trained)
     assert (answer.status, answer.err) == (0, "")
-    header, *rows, summary = answer.out.splitlines()
+    header, *rows, summary, known, decided = answer.out.splitlines()
     assert header.split() == ["class", "AP"]
     assert [row.split() for row in rows] == [
         [name, f"{value:.2f}"] for name, value in result["per_class"].items()
     ]
     assert summary.startswith(f"mAP {result['map']:.2f} on 40 test images")
     assert summary.endswith("epoch chosen on validation, clean labels")
+    assert known.startswith("known cells: mAP ") and known.endswith(" as decided")
+    said, low, high = re.match(r"known cells: mAP (\S+) \[(\S+), (\S+)\]", known).groups()  # type: ignore[union-attr]
+    assert float(low) < float(said) < float(high)
+    assert decided.startswith("decided: ") and "for f1" in decided
+    assert decided.endswith("rests on clean labels of 24 validation images")
 
 
 def test_nothing_is_written(call: Call, trained: Path) -> None:

@@ -92,13 +92,30 @@ def read_official_splits(labels: Path | Any, options: dict[str, Any]) -> Officia
 
 def read_completed(labels: Path | Any, options: Mapping[str, Any]) -> CompletedListing:
     """Read labels with the options of a recipe, and what lies beside them."""
+    told, beside = divide_options(options)
+    return complete_listing(read_told(labels, told), labels, told, beside)
+
+
+def divide_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], SideOptions]:
+    """Return the options of a reader, and what is said beside the labels."""
     told = check_arguments("data.options", load, options)
     if told.get("images") is not None:
         told["images"] = Path(told["images"])
-    beside = SideOptions(**{name: told.pop(name) for name in BESIDE if name in told})
-    read = _read_any(labels, told, told.pop("format", None))
+    return told, SideOptions(**{name: told.pop(name) for name in BESIDE if name in told})
+
+
+def read_told(labels: Path | Any, told: Mapping[str, Any]) -> Listing:
+    """Read labels with the options of a reader and, among them, their format."""
+    options = {name: value for name, value in told.items() if name != "format"}
+    return _read_any(labels, options, told.get("format"))
+
+
+def complete_listing(
+    listing: Listing, labels: Path | Any, told: Mapping[str, Any], beside: SideOptions
+) -> CompletedListing:
+    """Read what lies beside labels, which were read from a path or a table in memory."""
     where = (labels, told.get("image_column"), told.get("images"))
-    return CompletedListing(*add_side(read, beside, *where))
+    return CompletedListing(*add_side(listing, beside, *where))
 
 
 def write_flags(options: Mapping[str, Any]) -> list[str]:
@@ -127,19 +144,24 @@ def _refuse_missing(listing: Listing, labels: Path | Any, options: Mapping[str, 
     missing = find_missing(listing)
     if not missing:
         return
-    path = labels if isinstance(labels, Path) else listing.name
+    where = labels if isinstance(labels, str | Path) else f"'{listing.name}'"
     if len(missing) == len(listing):
         raise DataError(
-            f"None of the {len(listing):,} images of {path} is in {listing.root}, first "
+            f"None of the {len(listing):,} images of {where} is in {listing.root}, first "
             f"'{missing[0]}'; say where they are with --images FOLDER."
         )
     names = ", ".join(missing[:5])
     more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-    command = shlex.join(["tacit", "check", str(path), *write_flags(options)])
+    advice = "Take their rows out, or bring them there."
+    if isinstance(labels, str | Path):
+        command = shlex.join(["tacit", "check", str(labels), *write_flags(options)])
+        advice = (
+            f"To see what else is wrong, and to write labels without these images: {command} "
+            f"--clean cleaned/labels.csv"
+        )
     raise DataError(
-        f"{len(missing):,} of the {len(listing):,} images of {path} are not in {listing.root}: "
-        f"{names}{more}. To see what else is wrong, and to write labels without these images: "
-        f"{command} --clean cleaned/labels.csv"
+        f"{len(missing):,} of the {len(listing):,} images of {where} are not in {listing.root}: "
+        f"{names}{more}. {advice}"
     )
 
 

@@ -81,6 +81,23 @@ def test_addresses_lead_to_files(address: str, file: str, tmp_path: Path) -> Non
     assert listing.images == [file]
 
 
+@pytest.mark.parametrize(
+    ("data", "image"),
+    [
+        ({"title": "a cat", "photo": "1.jpg"}, "1.jpg"),  # it is called like an image
+        ({"title": "a cat", "image_url": "shelf/17"}, "shelf/17"),  # its key says so
+        ({"n": 3, "image": "1.jpg", "other": "2.jpg"}, "1.jpg"),
+    ],
+)
+def test_the_image_is_found_by_its_key_or_its_name(
+    data: dict[str, Any], image: str, tmp_path: Path
+) -> None:
+    found = {"data": data, "annotations": [{"result": [choice("a", "b")]}]}
+    assert read(tmp_path, [found]).images == [image]
+    named = read(tmp_path, [{**found, "data": {**data, "x": "9.jpg"}}], image_key="x")
+    assert named.images == ["9.jpg"]
+
+
 def test_images_of_one_name_in_two_places_stay_two(tmp_path: Path) -> None:
     tasks = [task(f"https://example.org/{n}/1.jpg", choice("a", "b")) for n in range(2)]
     touch_image(tmp_path / "1.jpg")
