@@ -64,7 +64,7 @@ def test_the_difference_is_shown_first_and_everything_that_is_passed_over(
     assert "2.jpg, cat: ann: present, ben: absent -> left" in answer.out
     assert "1 images are not in the labels; 1 verdicts are passed over:\n  9.jpg" in answer.out
     assert "no class is called 'birds': 1 verdicts are passed over; is it 'bird' now?" in answer.out
-    assert "Train on it with: tacit train --data new.csv --set data.options.images=" in answer.err
+    assert "Train on it with: tacit train --data new.csv --images " in answer.err
     lines = Path("new.csv").read_text().splitlines()
     assert lines == ["file,labels,negatives", "1.jpg,cat;dog;bird,", "2.jpg,,dog", "3.jpg,bird,"]
     told = [json.loads(line) for line in Path("new.changes.jsonl").read_text().splitlines()]
@@ -104,15 +104,24 @@ def test_wrong_requests_are_refused(
     assert not Path("new.csv").exists()
 
 
-def test_a_models_word_needs_an_audit(call: Call, labels: Path) -> None:
+def test_a_models_word_needs_an_audit_that_bears_it_out(call: Call, labels: Path) -> None:
     write_them(Path())
-    answer = call(
-        "apply",
-        "verdicts.csv",
-        *("--data=labels.csv", "--out=new.csv", "--accept-above=0.8"),
-        "--suspects=suspects.parquet",
-    )
+    flags = ("--data=labels.csv", "--accept-above=0.8", "--suspects=suspects.parquet", "--json")
+    answer = call("apply", "verdicts.csv", *flags, "--out=new.csv")
     assert answer.status == 2 and "only where an audit bears it out" in answer.err
+    for right, status in ((10, 2), (40, 0)):
+        given = [
+            Verdict(f"{n}", f"x{n}", "cat", "present", "ann", "", "audit", 0.1, 0.9)
+            for n in range(right)
+        ]
+        given.append(Verdict("no", "y", "cat", "absent", "ann", "", "audit", 0.1, 0.95))
+        write_verdicts(Path("audit.jsonl"), given)
+        answer = call("apply", "audit.jsonl", *flags, "--dry-run")
+        assert answer.status == status
+        if status:
+            assert "The audit bears out 0.6" in answer.err and "less than 0.8" in answer.err
+    summary = answer.json()
+    assert summary["by_model"] == 1 and 0 < summary["expected_wrong"] <= summary["most_wrong"] < 0.2
 
 
 @pytest.mark.parametrize(
@@ -153,7 +162,7 @@ def test_a_folder_of_images_with_keywords_is_repaired_and_read_as_it_is_then(
     Path("v.csv").write_text("image,class,answer\n2.jpg,cat,present\n")
     assert call("check", images, "--no-decode").status == 0
     answer = call("apply", "v.csv", "--data", images, "--out=new")
-    assert answer.status == 0 and "--data new --set data.options.images=" in answer.err
+    assert answer.status == 0 and "--data new --images " in answer.err
     assert "my photos'" in answer.err
     listing = read_listing(Path("new"), images=images)
     assert listing.labels.dense().tolist() == [[0, 1, 1], [0, 1, 1], [1, 0, 0]]
