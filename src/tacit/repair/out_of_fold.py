@@ -122,7 +122,7 @@ def cross_fit(
     judge = judge_scores(known.numpy(), scores, labelling_rate, labels_per_image)
     for _ in range(rounds - 1):
         logits, heads = fitter.fit(find_targets(known, judge, scores))
-        scores = (_to_shares(logits) * judge.prior.rates).astype(np.float32)
+        scores = find_scores(logits, judge.prior.rates)
         judge = judge_scores(known.numpy(), scores, prior=judge.prior)
     return OutOfFold(scores, judge, heads, fitter.folds)
 
@@ -152,6 +152,12 @@ def judge_scores(
             yield known[rows], scores[rows]
 
     return fit_judge(blocks, labelling_rate, labels_per_image, prior)
+
+
+def find_scores(logits: Scores, rates: NDArray[np.float64]) -> Scores:
+    """Return how probably each class is labelled, where heads say how probably it is there."""
+    scores: Scores = (_to_shares(logits) * rates).astype(np.float32)
+    return scores
 
 
 def _to_shares(logits: Scores) -> Scores:

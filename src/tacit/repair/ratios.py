@@ -23,6 +23,8 @@ BINS = 1024
 REACH = 12.0  # to both sides, in standard deviations or in log odds
 CENTRES = (np.arange(BINS) + 0.5) / BINS * 2 * REACH - REACH
 BEND = 2.0  # how late posteriors begin to bend below one
+CLEARLY = 0.05
+"""By which share the likelihood has to be better for probabilities not to be taken as they are."""
 NARROW = 1e-3  # what keeps a score off the last edge
 
 
@@ -103,8 +105,12 @@ def count_scores(blocks: Blocks) -> Counts:
         Scale(odds, known, ones, known),
         Scale(odds, mean, deviation, known),
     )
-    tried = [_count(blocks, scale, images) for scale in scales]
-    return max(tried, key=_measure_fit)
+    best, *others = [_count(blocks, scale, images) for scale in scales]
+    least = _measure_fit(best) if odds else -np.inf
+    for other in others:
+        if (fit := _measure_fit(other)) > least + CLEARLY * abs(least):
+            best, least = other, fit
+    return best
 
 
 def _count(blocks: Blocks, scale: Scale, images: int) -> Counts:
