@@ -18,6 +18,10 @@ from tacit.errors import UsageError, nearest_name
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+AUTO = 0
+Batch = Annotated[
+    int, BeforeValidator(lambda said: AUTO if said == "auto" else said), Field(ge=AUTO)
+]
 LabelKind = Literal["observed", "full", "true_negatives"]
 
 
@@ -68,6 +72,9 @@ class DataConfig(Section):
         description="folder where features of frozen trunks are kept for every run to come; "
         '"shared" is one for all runs of this user',
     )
+    store_limit: Positive = Field(
+        20.0, description="GB that the feature store may grow to; a run that needs more is refused"
+    )
     hold: Literal["disk", "memory", "device"] = Field(
         "disk", description="where cached images wait to be read"
     )
@@ -98,6 +105,11 @@ class ModelConfig(Section):
     )
     boost: float = Field(1.0, gt=0, description="factor of the positive part of activation maps")
     embedding_dim: int = Field(0, ge=0, description="length of class embeddings, 0 for none")
+    head_bias: Literal["random", "frequency"] | None = Field(
+        None,
+        description="where the bias of each class begins; left out, at the frequency of its known "
+        "positives for methods that want it, on trunks with weights, and random otherwise",
+    )
     options: dict[str, Any] = Field({}, description="further options of the model")
 
 
@@ -119,7 +131,9 @@ class Phase(Section):
     """A stretch of epochs with one optimiser."""
 
     epochs: Count = Field(24, description="passes over the training images")
-    batch: Count = Field(32, description="images per step, over all processes")
+    batch: Batch = Field(
+        32, description="images per step, over all processes; auto takes what is usual and fits"
+    )
     accumulate: Count = Field(1, description="parts a batch is computed in, to save memory")
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: Positive = Field(3e-3, description="learning rate; the peak, under onecycle")
@@ -146,8 +160,11 @@ class Phase(Section):
         False, description="judge the phase by its own best epoch, not by those before it"
     )
     freeze: tuple[str, ...] = Field((), description="modules of the model that do not learn")
-    features: Literal["fresh", "maps", "pooled"] = Field(
-        "fresh", description="how often a frozen trunk reads an image"
+    features: Literal["fresh", "stages", "maps", "pooled"] = Field(
+        "fresh", description="what is computed once of an image, and not anew at every step"
+    )
+    versions: int = Field(
+        1, ge=1, le=2, description="versions of an image that features are of; 2 adds the mirrored"
     )
 
 
@@ -156,7 +173,9 @@ class RunConfig(Section):
 
     seed: int = Field(0, ge=0)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = Field(
+        "fp32", description="auto is bf16 where the device has instructions for it"
+    )
     sync_batch_norm: bool = Field(False, description="batch statistics over all processes, on CUDA")
     shard: bool = Field(False, description="divide the trunk's weights among the processes")
     fuse_views: bool = Field(False, description="let the trunk read all views of a batch in one go")

@@ -18,7 +18,8 @@ from tacit.registry import full_name, is_place, short_name
 from tacit.runs.build import read_splits, record_defaults, seed_and_build
 from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
-from tacit.training.checks import check_settings, find_blind_spot, find_toy_trunk
+from tacit.training.automatic import choose_automatic
+from tacit.training.checks import check_settings, find_blind_spot, find_slow_precision
 from tacit.training.context import build_context
 from tacit.training.parallel import join_batch_norm, process_group, seed_apart
 from tacit.training.report import Reporter, Silent
@@ -104,16 +105,16 @@ def _train(
     reporter: Reporter,
     title: str | None,
 ) -> dict[str, Any]:
-    toy = find_toy_trunk(config)
     config = complete(run.resume_config(config) if resume else config)
     device = choose_device(config.run.device)
     splits = splits or read_splits(config)
     learner = seed_and_build(config, splits)
+    config = choose_automatic(config, learner, len(splits.train), device)
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
     seed_apart(config.run.seed)
     reporter.start_run(title or short_name(config.method.name))
-    for said in (toy, find_blind_spot(learner, config.model.size)):
+    for said in (find_blind_spot(learner, config.model.size), find_slow_precision(config, device)):
         if said is not None:
             reporter.note(said)
     context = build_context(learner, splits, config, run.folder, device)
