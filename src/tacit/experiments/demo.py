@@ -45,7 +45,12 @@ class Plan:
 
     def config(self, method: str, labels: Path) -> Config:
         """Return the configuration of one training."""
-        base = {"data": {"name": str(labels)}, "method": {"name": method}, "phases": [BUDGET]}
+        base = {
+            "data": {"name": str(labels)},
+            "model": {"trunk": "tiny"},
+            "method": {"name": method},
+            "phases": [dict(BUDGET)],
+        }
         return complete(resolve(base=base, settings=self.settings))
 
 
@@ -148,9 +153,7 @@ def _read_with_truth(run: Path, drawn: DrawnData) -> Any:
 def _row(name: str, run: Run) -> Row:
     log, result = run.log.read(), run.record["result"]
     found = log[-1].get("identification") or {}
-    return Row(
-        name,
-        result["map"],
-        *(float(found.get(key, 0.0)) for key in ("precision", "recall", "f1")),
-        sum(entry["seconds"] for entry in log),
-    )
+    shares = (float(found.get(key, 0.0)) for key in ("precision", "recall", "f1"))
+    seconds = sum(entry["seconds"] for entry in log)
+    precision, recall, f1 = shares
+    return Row(name, result["map"], precision, recall, f1, seconds)

@@ -112,7 +112,8 @@ class Trainer:
     def _open_feed(self) -> Iterable[Batch]:
         started = time.perf_counter()
         # While features are computed, processes do not wait for one another to agree on anything.
-        self.phase.feed.fill(self._stop_if_asked if world_size() == 1 else lambda: None)
+        between = self._stop_if_asked if world_size() == 1 else lambda: None
+        self.phase.feed.fill(between, self.reporter.note)
         self.meter.seconds += time.perf_counter() - started
         return self.phase.batches()
 
