@@ -336,7 +336,7 @@ def test_all_missing_images_are_counted_and_the_next_command_is_one(
     assert (answer.status, Path("run").exists()) == (3, False)
     assert "7 of the 60 images of photos.csv are not in photos: 0.png, 1.png, 2.png" in answer.err
     assert "4.png and 2 more" in answer.err
-    command = answer.err.rstrip().partition("images: tacit ")[2].split(" ")
+    command = answer.err.rstrip().partition("without it: tacit ")[2].split(" ")
     assert call(*command).status == 1
     assert call("train", "--data=cleaned/labels.csv", images, *QUICK).status == 0
 

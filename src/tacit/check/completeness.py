@@ -44,7 +44,7 @@ def tell_completeness(described: dict[str, Any], images: int) -> list[str]:
     alone = by_number["1"] / images
     if described["unknown"] and alone >= LONE:
         lines.append(
-            f"{alone:.0%} of the images have one known label: what else they show is missing here, "
+            f"{int(100 * alone)} % of the images have one known label: what else they show is missing here, "
             f"and training takes it for unknown"
         )
     return lines
