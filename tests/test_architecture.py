@@ -38,6 +38,7 @@ GROUND = {
     "registry",
     "locks",
     "processes",
+    "priors",
 }
 
 # What the files of a run folder are called is known to one room.
@@ -48,6 +49,7 @@ EDGES: dict[str, set[str]] = {
     "errors": set(),
     "labels": set(),
     "losses": set(),
+    "priors": set(),
     "modes": set(),
     "distributed": set(),
     "files": {"errors"},
@@ -73,6 +75,7 @@ EDGES: dict[str, set[str]] = {
         "files",
         "losses",
         "modes",
+        "priors",
         "ranges",
         "registry",
         "teachers",
@@ -81,7 +84,7 @@ EDGES: dict[str, set[str]] = {
     "models": {"errors", "files", "losses", "modes", "ranges", "registry"},
     "learner": {"errors", "methods", "models", "types"},
     "features": {"config", "data", "devices", "errors", "files", "images"},
-    "evaluation": {"devices", "distributed", "types"},
+    "evaluation": {"devices", "distributed", "errors", "priors", "types"},
     "export": {"errors", "files", "models"},
     "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
     | {"processes"},
@@ -125,8 +128,13 @@ EDGES: dict[str, set[str]] = {
     "__main__": {"cli"},
     "trained_model": GROUND
     | {"data", "export", "models", "prediction", "presets", "runs", "training"},
+    "observed_labels": {"labels"},
+    "estimator": GROUND
+    | {"data", "evaluation", "models", "observed_labels", "prediction", "presets"}
+    | {"trained_model", "training"},
     # The names of the package itself, each looked up when it is used.
-    "tacit": {"data", "methods", "prediction", "trained_model", "types", "version"},
+    "tacit": {"data", "estimator", "methods", "prediction", "repair", "trained_model", "types"}
+    | {"version"},
 }
 
 # What is seen of a part from outside: its table, its protocol, its files.
@@ -154,6 +162,7 @@ LIGHT = {
     "data/observe.py": {"numpy"},
     "data/splits.py": {"numpy"},
     "labels.py": {"numpy"},
+    "priors.py": {"numpy"},
     "locks.py": set(),
     "runs/folder.py": set(),
     "data/source.py": {"numpy"},

@@ -9,9 +9,11 @@ from tacit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tacit.data.load import load as load
+    from tacit.estimator import MultiLabelClassifier as MultiLabelClassifier
     from tacit.methods.base import Method as Method
     from tacit.prediction.in_memory import Predictions as Predictions
     from tacit.prediction.in_memory import predict as predict
+    from tacit.repair.missing import find_missing as find_missing
     from tacit.trained_model import TrainedModel as TrainedModel
     from tacit.trained_model import fit as fit
     from tacit.trained_model import from_pretrained as from_pretrained
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 _PLACES = {
     "Batch": "tacit.types",
     "Method": "tacit.methods.base",
+    "MultiLabelClassifier": "tacit.estimator",
     "Predictions": "tacit.prediction.in_memory",
     "Step": "tacit.types",
     "TrainedModel": "tacit.trained_model",
+    "find_missing": "tacit.repair.missing",
     "fit": "tacit.trained_model",
     "from_pretrained": "tacit.trained_model",
     "load": "tacit.data.load",

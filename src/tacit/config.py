@@ -173,6 +173,19 @@ class RunConfig(Section):
     )
 
 
+class DecideConfig(Section):
+    """What decided labels are for."""
+
+    goal: str = Field(
+        "f1", description="f1, precision=0.9, labels=3, coverage=0.9 or looks=0.5, see evaluation"
+    )
+    labels_per_image: Positive | None = Field(
+        None,
+        description="how many labels an image has on average, where you know; left out, counted "
+        "on clean validation labels, or estimated from known positives",
+    )
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -180,6 +193,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     method: MethodConfig = MethodConfig()
     phases: tuple[Phase, ...] = Field((Phase(),), min_length=1)
+    decide: DecideConfig = DecideConfig()
     run: RunConfig = RunConfig()
 
 
@@ -367,12 +381,9 @@ def explain(error: ValidationError, where: str, shape: type[BaseModel]) -> str:
 
 def _places_of(key: str) -> list[str]:
     """Return the whole names of keys that are called so in a section."""
-    sections: dict[str, type[BaseModel]] = {
-        "data": DataConfig,
-        "model": ModelConfig,
-        "method": MethodConfig,
-        "phases": Phase,
-        "run": RunConfig,
+    sections: dict[str, Any] = {
+        name: Phase if name == "phases" else field.annotation
+        for name, field in Config.model_fields.items()
     }
     return [f"{name}.{key}" for name, section in sections.items() if key in section.model_fields]
 

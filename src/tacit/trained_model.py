@@ -82,7 +82,7 @@ def fit(
         ...     "scenes", images=60, test_images=20, method="an", epochs=1, device="cpu"
         ... )
         >>> len(model.classes), sorted(model.evaluate())[:3]
-        (12, ['cf1', 'classes_scored', 'map'])
+        (12, ['cf1', 'classes_scored', 'decided'])
     """
     _check_said(images=images, preset=preset, recipe=recipe, out=out, resume=resume)
     official = _read(labels, {"images": images, **options})

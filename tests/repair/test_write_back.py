@@ -152,12 +152,12 @@ def test_what_a_person_unsays_goes_from_every_row_of_its_image(tmp_path: Path) -
 def test_json_lines_keep_their_other_keys_and_blanks(tmp_path: Path) -> None:
     lines = ['{"id":1.50, "file": "a.jpg","labels":["cat"],  "x": {"y": [1,2]}}']
     lines += ['{"file": "b.jpg"}', '{"labels": ["dog"], "file": "c.jpg"}']
-    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    (tmp_path / "in.jsonl").write_bytes("\r\n".join(lines).encode())
     verdicts = [say("a.jpg", "dog", "present"), say("b.jpg", "dog", "present")]
     apply(tmp_path / "in.jsonl", tmp_path / "out.jsonl", verdicts)
     lines[0] = lines[0].replace('["cat"]', '["cat", "dog"]')
     lines[1] = '{"file": "b.jpg", "labels": ["dog"]}'
-    assert (tmp_path / "out.jsonl").read_text() == "\n".join(lines)
+    assert (tmp_path / "out.jsonl").read_bytes().decode() == "\r\n".join(lines)
 
 
 def test_parquet_keeps_its_other_columns_types_groups_and_metadata(tmp_path: Path) -> None:
@@ -277,6 +277,23 @@ def test_changes_say_who_when_and_what_and_go_on_with_the_next_repair(tmp_path: 
         **{"rule": "person", "posterior": 0.9, "model": "m1", "stream": "audit"},
     }
     assert [line["class"] for line in lines] == ["cat", "bird"]
+
+
+def test_classes_that_are_listed_beside_the_copy_have_to_be_its_own(tmp_path: Path) -> None:
+    path = EXAMPLES["csv"][1](tmp_path / "in")
+    for classes in ("z\ny\n", "bird\ncat\ndog\n"):
+        (tmp_path / "classes.txt").write_text(classes)
+        if classes == "z\ny\n":
+            with pytest.raises(UsageError, match="classes of other labels; choose another folder"):
+                apply(path, tmp_path / "out.csv", [])
+            assert not (tmp_path / "out.csv").exists()
+        else:
+            apply(path, tmp_path / "out.csv", [])
+    (path.parent / "classes.txt").write_text("dog\ncat\nbird\nfish\n")
+    (tmp_path / "new").mkdir()
+    notes = apply(path, tmp_path / "new" / "out.csv", [say("1.jpg", "fish", "present")])
+    assert "classes.txt lists the classes in their order" in notes
+    assert read_listing(tmp_path / "new" / "out.csv").classes == ("dog", "cat", "bird", "fish")
 
 
 def test_a_name_that_would_be_read_as_several_is_refused_with_a_way_out(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from tacit.cli.decide_options import AS_RECORDED, DecideOptions
+from tacit.cli.evaluate import describe_decided, show_score
 from tacit.cli.label_options import AS_FOUND, LabelOptions
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
@@ -33,6 +35,7 @@ def train(
     seed: int | None = None,
     device: str | None = None,
     read: LabelOptions = AS_FOUND,
+    decide: DecideOptions = AS_RECORDED,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
@@ -100,9 +103,8 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    given += read.as_settings()
-    recipe = _choose_recipe(recipe, preset)
-    config = _find_config(recipe, (*given, *settings), out, resume)
+    given += (*read.as_settings(), *decide.as_settings(), *settings)
+    config = _find_config(_choose_recipe(recipe, preset), given, out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
@@ -197,20 +199,33 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
     if json:
         print_json({**result, "folder": str(folder)})
         return
-    best = result["best"]
+    best, known = result["best"], result["known"]
     print_table(
-        ("method", "test mAP", "OF1", "CF1", "best epoch", "chosen on"),
+        (
+            "method",
+            "test mAP",
+            "OF1",
+            "CF1",
+            "decided OF1",
+            "decided CF1",
+            "best epoch",
+            "chosen on",
+        ),
         [
             (
                 short_name(record["config"]["method"]["name"]),
                 f"{result['map']:.2f}",
                 f"{result['of1']:.2f}",
                 f"{result['cf1']:.2f}",
+                show_score(known["of1_decided"]),
+                show_score(known["cf1_decided"]),
                 str(best["epoch"]),
                 result["selection"],
             )
         ],
     )
+    for line in describe_decided(result):
+        tell(line)
     tell(
         f"The model is in {folder}; score it again with: tacit evaluate {shlex.quote(str(folder))}"
     )

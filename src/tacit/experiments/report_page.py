@@ -19,7 +19,7 @@ CLASSES = 60
 
 
 @dataclass(frozen=True)
-class Told:
+class FinishedRun:
     """What a finished run says of itself."""
 
     name: str
@@ -39,7 +39,7 @@ class Told:
         return short_name(self.record["config"]["method"]["name"])
 
 
-def read_runs(folders: Sequence[Path]) -> list[Told]:
+def read_runs(folders: Sequence[Path]) -> list[FinishedRun]:
     """Read runs, each of which must have ended."""
     told = []
     for folder, name in zip(folders, _name_apart(folders), strict=True):
@@ -50,7 +50,7 @@ def read_runs(folders: Sequence[Path]) -> list[Told]:
                 f"The run in {folder} has not ended, so there is nothing to report yet; go on with "
                 f"`tacit train --resume --out {folder}`."
             )
-        told.append(Told(name, folder, record, run.log.read()))
+        told.append(FinishedRun(name, folder, record, run.log.read()))
     return told
 
 
@@ -64,7 +64,7 @@ def _name_apart(folders: Sequence[Path]) -> list[str]:
     raise DataError("A run is named twice; name each once.")
 
 
-def build_report(runs: Sequence[Told]) -> Page:
+def build_report(runs: Sequence[FinishedRun]) -> Page:
     """Build the page; the first run is the one that others are held against."""
     best = max(runs, key=lambda run: run.result["best"]["map"])
     first = runs[0]
@@ -90,7 +90,7 @@ def _write(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _sum_up(runs: Sequence[Told], best: Told) -> str:
+def _sum_up(runs: Sequence[FinishedRun], best: FinishedRun) -> str:
     result = best.result
     images = f"{result['n_images']:,} {result['split']} images"
     said = (
@@ -106,7 +106,7 @@ def _sum_up(runs: Sequence[Told], best: Told) -> str:
     return said
 
 
-def _list_runs(runs: Sequence[Told], best: Told) -> Table:
+def _list_runs(runs: Sequence[FinishedRun], best: FinishedRun) -> Table:
     columns = ("run", "method", "test mAP", "OF1", "CF1", "validation mAP", "best epoch", "minutes")
     rows = tuple(
         (
@@ -126,7 +126,7 @@ def _list_runs(runs: Sequence[Told], best: Told) -> Table:
     return Table(columns, rows, caption, emphasised_row=list(runs).index(best))
 
 
-def _list_classes(runs: Sequence[Told]) -> Table:
+def _list_classes(runs: Sequence[FinishedRun]) -> Table:
     scores = [run.result["per_class"] for run in runs]
     names = sorted(scores[0], key=lambda name: scores[0][name])
     shown = names[:CLASSES]
@@ -138,7 +138,7 @@ def _list_classes(runs: Sequence[Told]) -> Table:
     return Table(("class", *(run.name for run in runs)), rows, caption)
 
 
-def _list_differences(runs: Sequence[Told]) -> Table | None:
+def _list_differences(runs: Sequence[FinishedRun]) -> Table | None:
     """List the keys of the configuration in which runs differ."""
     flat = [dict(_flatten(run.record["config"])) for run in runs]
     keys = [key for key in dict.fromkeys(k for each in flat for k in each) if _differ(flat, key)]
@@ -165,7 +165,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"…{text[-39:]}"
 
 
-def _draw(runs: Sequence[Told]) -> tuple[Chart, ...]:
+def _draw(runs: Sequence[FinishedRun]) -> tuple[Chart, ...]:
     charts = [
         Chart(
             "Accuracy while training",
@@ -220,7 +220,7 @@ def _line(name: str, log: Sequence[dict[str, Any]], *keys: str) -> Line:
     return Line(name, tuple(float(n) for n in range(1, len(log) + 1)), tuple(values))
 
 
-def _note(runs: Sequence[Told]) -> tuple[str, ...]:
+def _note(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
     notes = [
         f"`{run.name}`: data {run.record.get('fingerprint', 'unknown')}, seed "
         f"{run.record['config']['run']['seed']}, "

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tacit.errors import DataError, TacitError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit.errors import DataError, TacitError, UsageError, unknown_name
 from tacit.files import read_json, write_atomically, write_text
 from tacit.models import build_model
 from tacit.models.saved import FORMAT, find_fault
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
     from tacit.models.base import Model
 
+
+USUAL_THRESHOLD = 0.5
+"""Of classes for which a model stores none."""
 
 FILES = ("model.safetensors", "config.json")
 """What a saved model consists of. Weights come first, so that a config always has its weights."""
@@ -113,6 +119,22 @@ def read_config(folder: Path | str) -> dict[str, Any]:
     if fault is not None:
         raise DataError(f"{path} describes no model that can be built: {fault}.")
     return config
+
+
+def read_thresholds(folder: Path, said: float | None = None) -> NDArray[np.float32]:
+    """Return the probability from which on each class is decided, as the model stores it.
+
+    Args:
+        folder: Where the model is.
+        said: The same for all classes, in place of what is stored.
+    """
+    config = read_config(folder)
+    classes, stored = config["model"]["classes"], config.get("thresholds") or {}
+    for name in stored:
+        if name not in classes:
+            raise unknown_name("class with a threshold", name, classes)
+    chosen = [stored.get(name, USUAL_THRESHOLD) if said is None else said for name in classes]
+    return np.array(chosen, dtype=np.float32)
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -17,12 +17,11 @@ from tacit.data.open_image import open_image, to_rgb
 from tacit.devices import choose_device, predict_probabilities
 from tacit.errors import DataError, UsageError
 from tacit.images.views import plain
-from tacit.models.artefact import load_model
+from tacit.models.artefact import USUAL_THRESHOLD, load_model, read_thresholds
 from tacit.models.base import Model
 from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.inputs import find_images
 from tacit.prediction.plan import check_counts, check_threshold
-from tacit.prediction.worker import USUAL_THRESHOLD, read_thresholds
 
 AnyImage = str | Path | Image.Image | NDArray[np.uint8]
 
@@ -90,7 +89,7 @@ def predict(
     else:
         folder = Path(model)
         loaded = load_model(folder)
-        thresholds = read_thresholds(folder, loaded.classes, threshold)
+        thresholds = read_thresholds(folder, threshold)
         training, on = False, choose_device(device)
         ready = prepare_for_inference(fold(loaded), on, precision)
     shown = _Shown(list_images(images))

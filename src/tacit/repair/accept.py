@@ -8,13 +8,42 @@ from typing import Any
 import numpy as np
 
 from tacit.data.listing import Listing
-from tacit.errors import UsageError
+from tacit.errors import DataError, UsageError
 from tacit.repair.apply import Cell, Change, Difference, LabelsByName
 from tacit.repair.suspects_file import SuspectsFile
-from tacit.repair.verdicts import Verdict, settle
+from tacit.repair.verdicts import STATES, Verdict, settle
+
+CHANCE = 0.9  # how surely an interval of the audit holds the truth
 
 Bound = Callable[[float], float | None]
 """The audit's lower bound of the share of suspects above a posterior that are really there."""
+
+
+def bound_by_audit(verdicts: Iterable[Verdict]) -> Bound:
+    """Return the lower bound of precision that a review's random questions give.
+
+    A cell that people disagree about counts as one where nothing is. The bound is the lower end of
+    an interval of 90 %.
+    """
+    from tacit.repair.audit_intervals import bound_share
+
+    drawn: list[tuple[float, float, bool]] = []
+    for people in settle(verdicts).values():
+        sure = [verdict for verdict in people.values() if verdict.answer in STATES]
+        asked = [
+            v for v in sure if v.stream == "audit" and v.probability and v.posterior is not None
+        ]
+        if asked:
+            weight, posterior = 1 / (asked[-1].probability or 1), asked[-1].posterior or 0.0
+            drawn.append((posterior, weight, all(v.answer == "present" for v in sure)))
+    table = np.array(drawn, dtype=np.float64).reshape(-1, 3)
+
+    def bound(above: float) -> float | None:
+        within = table[table[:, 0] >= above]
+        share, least, _ = bound_share(within[:, 2] == 1, within[:, 1], CHANCE)
+        return None if share is None else least
+
+    return bound
 
 
 def accept_suspects(
@@ -42,10 +71,12 @@ def accept_suspects(
     labels = LabelsByName(listing)
     model = str(suspects.about.get("model", ""))
     found: list[Change] = []
+    known = False
     for block in suspects.blocks(("image", "class", "posterior")):
         posteriors = block["posterior"].to_numpy(zero_copy_only=False)
         for number in np.flatnonzero(posteriors >= above):
             cell = (block["image"][int(number)].as_py(), block["class"][int(number)].as_py())
+            known |= cell[0] in labels.rows
             if not labels.has(cell):
                 difference.note_gone(labels, cell, 1)
             elif cell not in settled and labels.state(cell) == 0:
@@ -53,6 +84,11 @@ def accept_suspects(
                 found.append(Change(*cell, 0, 1, "model", posterior=posterior, model=model))
         if len(posteriors) and posteriors[-1] < above:  # the most probable come first
             break
+    if difference.gone_images and not known:
+        raise DataError(
+            f"{suspects.path} is about images of which '{listing.name}' has none; it was found for "
+            f"other labels. Find the suspects of these, or name theirs."
+        )
     difference.expected_wrong += sum(1 - (change.posterior or 0) for change in found)
     difference.most_wrong += (1 - least) * len(found)
     difference.changes.extend(found)

@@ -18,6 +18,7 @@ from tacit.methods import build_method
 from tacit.models import check_model_name
 from tacit.registry import full_name, is_place, short_name
 from tacit.runs.build import read_splits, record_defaults, seed_and_build
+from tacit.runs.decide import check_decide
 from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
 from tacit.training.checks import check_settings, find_blind_spot, find_toy_trunk
@@ -111,6 +112,7 @@ def _train(
     config = complete(run.resume_config(config) if resume else config)
     device = choose_device(config.run.device)
     splits = splits or read_splits(config)
+    check_decide(config.decide, splits.validation)
     reporter.start_run(title or short_name(config.method.name))
     if toy is not None:
         reporter.note(toy)

@@ -17,9 +17,9 @@ from tacit.errors import TrainingError
 from tacit.evaluation.chance import compute_chance
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.evaluate import Scores, score
-from tacit.evaluation.thresholds import choose_thresholds
 from tacit.models.artefact import save_model
 from tacit.runs.checkpoint import identify, load_checkpoint, save_checkpoint
+from tacit.runs.decide import decide_for
 from tacit.runs.folder import Run
 from tacit.training.context import Context
 from tacit.training.interrupts import Interrupted, Interrupts
@@ -169,9 +169,8 @@ class Trainer:
             }
             weights = self.parallel.state(model)
             if is_first():
-                shown = self.splits.validation
-                thresholds = choose_thresholds(probabilities, shown.labels.dense(), shown.classes)
-                save_model(model, self.folder, weights, best=self.best, thresholds=thresholds)
+                found = decide_for(self.config.decide, self.splits.validation, probabilities)
+                save_model(model, self.folder, weights, best=self.best, **found)
         record = self._record(clock, scores, selected)
         if is_first():
             self.log.append(record)

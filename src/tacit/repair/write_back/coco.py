@@ -14,13 +14,13 @@ from typing import Any
 from tacit.data.formats.coco_json import NEGATIVE, find_files
 from tacit.data.listing import Listing
 from tacit.errors import DataError
-from tacit.files import read_text
 from tacit.repair.apply import Change
 from tacit.repair.write_back.splice import (
     Edit,
     Span,
     find_elements,
     find_members,
+    read_exactly,
     remove_elements,
     skip_blank,
     splice,
@@ -50,7 +50,7 @@ def edit_coco(
         by_image.setdefault(change.image, []).append(change)
     first, tags = 0, 0
     for file in files:
-        text = read_text(file)
+        text = read_exactly(file)
         parts = _Parts(text)
         images = listing.images[first : first + len(parts.images)]
         first += len(images)

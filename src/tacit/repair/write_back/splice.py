@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from tacit.errors import DataError
 
 Span = tuple[int, int]
 Edit = tuple[int, int, str]
 """From where to where, and what stands there then."""
 
 _DECODER = json.JSONDecoder()
-_BLANK = re.compile(r"[ \t\r\n]*")
+_BLANK = re.compile(r"[ \t\r\n\ufeff]*")
 
 
 def splice(text: str, edits: Iterable[Edit]) -> str:
@@ -22,6 +25,16 @@ def splice(text: str, edits: Iterable[Edit]) -> str:
         pieces += [text[end:first], new]
         end = last
     return "".join([*pieces, text[end:]])
+
+
+def read_exactly(path: Path) -> str:
+    """Read a text file with its line ends and its byte order mark as they are."""
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def skip_blank(text: str, at: int) -> int:

@@ -15,9 +15,8 @@ from pyarrow import parquet
 from tacit.data.formats.table.files import SUFFIXES
 from tacit.data.formats.table.write import choose_join
 from tacit.errors import DataError
-from tacit.files import read_text
 from tacit.repair.apply import Change
-from tacit.repair.write_back.splice import Edit, find_members, skip_blank, splice
+from tacit.repair.write_back.splice import Edit, find_members, read_exactly, skip_blank, splice
 from tacit.repair.write_back.tables import (
     NEW_COLUMN,
     Cell,
@@ -30,7 +29,7 @@ from tacit.repair.write_back.tables import (
     spell,
 )
 
-SIGNS = re.compile(r'[",\t;|\r\n]')
+_HEAD = re.compile(r"\ufeff?[^\r\n]*")
 
 
 def edit_table(
@@ -74,7 +73,7 @@ def edit_table(
 def _edit_csv(
     path: Path, out: Path, table: pa.Table, shape: Shape, rows: Rows, fresh: Sequence[str] | None
 ) -> None:
-    text = _decode(path)
+    text = read_exactly(path)
     records, delimiter = _find_records(text, table, path)
     columns = {name: number for number, name in enumerate(table.column_names)}
     spelled = _spell_csv(text, records, delimiter, columns, shape)
@@ -99,13 +98,6 @@ def _edit_csv(
     out.write_bytes(splice(text, edits).encode())
 
 
-def _decode(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error}.") from error
-
-
 def _find_records(text: str, table: pa.Table, path: Path) -> tuple[list[tuple[int, int]], str]:
     """Return where each row of a CSV file is, the header first, and what separates columns."""
     first = _HEAD.match(text)
@@ -125,9 +117,6 @@ def _find_records(text: str, table: pa.Table, path: Path) -> tuple[list[tuple[in
             f"write another file: --to table --out labels.jsonl."
         )
     return records, delimiter
-
-
-_HEAD = re.compile(r"\ufeff?[^\r\n]*")
 
 
 def _find_cells(text: str, record: tuple[int, int], delimiter: str) -> list[tuple[int, int]]:
@@ -177,7 +166,7 @@ def _change_text(text: str, cell: Cell, spelled: Mapping[int, str], separator: s
 
 
 def _edit_jsonl(path: Path, out: Path, shape: Shape, rows: Rows) -> None:
-    text = read_text(path)
+    text = read_exactly(path)
     edits: list[Edit] = []
     at = skip_blank(text, 0)
     for row in range(len(shape.names)):

@@ -17,7 +17,7 @@ from tacit.data.listing import Listing
 from tacit.data.split_names import is_split_name
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.files import partial_beside, read_text, telling
-from tacit.names import join_lines, split_lines
+from tacit.names import join_lines, read_lines, split_lines
 from tacit.repair.apply import Change, Difference
 from tacit.repair.write_back.coco import edit_coco
 from tacit.repair.write_back.exports import EXPORTS, Suspects
@@ -188,6 +188,7 @@ def write_repaired(
         if beside:
             _move_beside(goal, labels.listing.root)
         else:
+            _check_classes(partial, out, repaired.classes)
             _move(partial, out, force)
     return written
 
@@ -296,6 +297,14 @@ def _write_changes(path: Path, changes: Sequence[Change], earlier: Path) -> None
     before = read_text(earlier) if earlier.is_file() else ""
     lines = [json.dumps(change.to_dict(), ensure_ascii=False) + "\n" for change in changes]
     path.write_bytes((before + "".join(lines)).encode())
+
+
+def _check_classes(partial: Path, out: Path, classes: Sequence[str]) -> None:
+    """Refuse a folder in which other classes are listed than those of the labels."""
+    listed = out.parent / CLASSES
+    there = out.suffix.lower() in SUFFIXES and listed.is_file()
+    if there and not (partial / CLASSES).exists() and read_lines(listed) != list(classes):
+        raise UsageError(f"{listed} lists classes of other labels; choose another folder.")
 
 
 def _move(partial: Path, out: Path, force: bool) -> None:
