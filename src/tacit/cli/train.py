@@ -246,6 +246,11 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
     )
     for line in describe_decided(result):
         tell(line)
+    if result["test_labels"] == "observed":
+        tell(
+            f"The test labels are observed ones, with gaps: a random order reaches mAP "
+            f"{result['test_chance']:.1f} on them, and a perfect one need not reach 100."
+        )
     tell(
         f"The model is in {folder}; score it again with: tacit evaluate {shlex.quote(str(folder))}"
     )

@@ -13,6 +13,7 @@ from tacit.data.source import Splits
 from tacit.devices import choose_device, keeping_generators
 from tacit.distributed import is_first, wait_for_all
 from tacit.errors import UsageError, unknown_name
+from tacit.evaluation.chance import compute_chance
 from tacit.images.views import VIEWS
 from tacit.methods import build_method
 from tacit.models import check_model_name
@@ -71,6 +72,15 @@ def _with_full_names(config: Config) -> Config:
             if changed
         }
     )
+
+
+def _describe_test(splits: Splits) -> dict[str, Any]:
+    """Say what the test score rests on, and what a random order would reach on the same labels."""
+    source = splits.test
+    labels = source.labels if source.truth is None else source.truth
+    kind = "observed" if labels.count(0) else "clean"
+    chance = compute_chance(labels.per_class(1), len(source))
+    return {"test_labels": kind, "test_chance": round(chance, 3)}
 
 
 def train(
@@ -154,6 +164,7 @@ def _train_on(
     best = trainer.fit(go_on)
     wait_for_all()  # the best model is written
     record["result"] = evaluate(run.folder, splits, config) | {"best": best}
+    record["result"] |= _describe_test(splits)
     if is_first():
         run.write(record)
     return record
