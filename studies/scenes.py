@@ -2,8 +2,9 @@
 
     python studies/scenes.py [--seeds 3] [--out runs/scenes] [--results docs/results]
 
-Writes scenes.md and scenes.json to the results folder. Fails if IGNORE gains less than 10 mAP over
-assuming negative, or if its suspects end with an F1 of 0.5 or less.
+Finished runs in --out are not repeated. Writes scenes.md and scenes.json to the results folder.
+Fails if IGNORE gains less than 10 mAP over assuming negative, or if its suspects end with an F1 of
+0.5 or less.
 """
 
 from __future__ import annotations
@@ -34,7 +35,13 @@ def main() -> int:
 
     epochs = sum(phase.epochs for c in plan(options.seeds).values() for phase in c.phases)
     with ProgressReporter(stderr(), epochs) as reporter:
-        rows = run_demo(options.out, seeds=options.seeds, jobs=options.jobs, reporter=reporter)
+        rows = run_demo(
+            options.out,
+            seeds=options.seeds,
+            jobs=options.jobs,
+            resume=True,
+            reporter=reporter,
+        )
     by_name = {row.method: row for row in rows}
     gain = by_name[ROLES.shown].map - by_name[ROLES.plain].map
     f1 = by_name[ROLES.shown].f1
@@ -54,10 +61,10 @@ def _page(rows: list[Row], seeds: int, gain: float) -> str:
     return f"""# Generated scenes
 
 The four trainings of `tacit demo`, each with {seeds} seeds: mean and standard deviation of the
-test mAP in percent, identification of missing labels in the last epoch, and seconds of training,
-two trainings at a time on two cores. The epoch was chosen on validation images with clean labels.
-Images, observed labels and split are the same for all; a seed moves weights, order and
-augmentation.
+test mAP in percent, identification of missing labels in the last epoch, and seconds of training
+on a machine that did other things as well, which say little. The epoch was chosen on validation
+images with clean labels. Images, observed labels and split are the same for all; a seed moves
+weights, order and augmentation.
 
 {header}
 {rule}

@@ -40,6 +40,7 @@ from tacit import cli
 from tacit.config import Config, MethodConfig, Phase, load_recipe, parse_setting, resolve
 from tacit.data.scenes.drawing import CLASSES, compose
 from tacit.experiments.demo import plan
+from tacit.experiments.grid import read_grid
 from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, hyperparameters, method_class
 from tacit.models import MODELS, build_model
@@ -170,7 +171,10 @@ def test_blocks_run(page: Path, workshop: Path, capsys: pytest.CaptureFixture[st
             named = re.match(r"# (\S+\.toml)\n", block.text)
             path = workshop / (named[1] if named else "unnamed.toml")
             path.write_text(block.text, encoding="utf-8")
-            check_recipe(path)
+            if re.search(r"^\[(compare|rows\.)", block.text, flags=re.M):
+                assert read_grid(path)
+            else:
+                check_recipe(path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -30,7 +30,7 @@ PACKAGE = ROOT / "src" / "tacit"
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 FILES = re.compile(r"[\w./-]+\.(?:py|toml|md|css|lock)")
 # What is no part: the package's own `__init__` and `__main__`, which look up what they need.
-NO_PARTS = {"version", "__main__"}
+NO_PARTS = {"tacit", "__main__"}
 
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 COUNTED = {

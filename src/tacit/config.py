@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -172,6 +173,19 @@ class RunConfig(Section):
     )
 
 
+class DecideConfig(Section):
+    """What decided labels are for."""
+
+    goal: str = Field(
+        "f1", description="f1, precision=0.9, labels=3, coverage=0.9 or looks=0.5, see evaluation"
+    )
+    labels_per_image: Positive | None = Field(
+        None,
+        description="how many labels an image has on average, where you know; left out, counted "
+        "on clean validation labels, or estimated from known positives",
+    )
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -179,6 +193,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     method: MethodConfig = MethodConfig()
     phases: tuple[Phase, ...] = Field((Phase(),), min_length=1)
+    decide: DecideConfig = DecideConfig()
     run: RunConfig = RunConfig()
 
 
@@ -259,18 +274,25 @@ def apply_setting(tables: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def resolve(
-    recipe: Path | None = None, settings: tuple[str, ...] = (), base: dict[str, Any] | None = None
+    recipe: Path | None = None,
+    settings: Sequence[str | tuple[str, Any]] = (),
+    base: dict[str, Any] | None = None,
 ) -> Config:
     """Build a configuration from defaults, a recipe and settings, in this order.
 
     Where the recipe has tables of methods and models, the settings ``method.name`` and
     ``model.name`` choose among them.
+
+    Args:
+        recipe: A file of TOML.
+        settings: Written as ``table.key=value``, or pairs of a key and its value.
+        base: Tables that are laid under the settings where there is no recipe.
     """
     tables = load_recipe(recipe) if recipe else copy.deepcopy(base or {})
     where = f"the recipe {recipe}" if recipe else "the recipe"
     if recipe or {"methods", "models"} & set(tables):
         _validate(Recipe, tables, where)
-    parsed = [parse_setting(setting) for setting in settings]
+    parsed = [_parse(setting) for setting in settings]
     asked = {keys[0]: value for keys, value in parsed if keys in NAMES}
     _choose(tables, asked, where)
     for setting, (keys, value) in zip(settings, parsed, strict=True):
@@ -279,8 +301,15 @@ def resolve(
         try:
             apply_setting(tables, keys, value)
         except (IndexError, ValueError) as error:
-            raise UsageError(f"'{setting}' names a phase that does not exist.") from error
+            said = setting if isinstance(setting, str) else setting[0]
+            raise UsageError(f"'{said}' names a phase that does not exist.") from error
     return _validate(Config, tables, "the settings")
+
+
+def _parse(setting: str | tuple[str, Any]) -> tuple[list[str], Any]:
+    return (
+        parse_setting(setting) if isinstance(setting, str) else (setting[0].split("."), setting[1])
+    )
 
 
 NAMES = (["method", "name"], ["model", "name"])
@@ -352,12 +381,9 @@ def explain(error: ValidationError, where: str, shape: type[BaseModel]) -> str:
 
 def _places_of(key: str) -> list[str]:
     """Return the whole names of keys that are called so in a section."""
-    sections: dict[str, type[BaseModel]] = {
-        "data": DataConfig,
-        "model": ModelConfig,
-        "method": MethodConfig,
-        "phases": Phase,
-        "run": RunConfig,
+    sections: dict[str, Any] = {
+        name: Phase if name == "phases" else field.annotation
+        for name, field in Config.model_fields.items()
     }
     return [f"{name}.{key}" for name, section in sections.items() if key in section.model_fields]
 

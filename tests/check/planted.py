@@ -16,6 +16,7 @@ from tacit.check.decode import Look, look_at
 
 CLASSES = ("boat", "house", "tree", "waterfall")
 TRAINED, TESTED = 24, 8
+ASIDE = 7  # a trained image that training itself sets aside for validation
 
 
 def draw_image(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
@@ -34,6 +35,7 @@ class Photos:
     folder: Path
     rows: list[dict[str, str]] = field(default_factory=list)
     classes: tuple[str, ...] = CLASSES
+    options: dict[str, Any] = field(default_factory=dict)  # what training is told of the labels
 
     @property
     def images(self) -> Path:

@@ -72,6 +72,14 @@ def test_a_mutant_does_what_its_name_says(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == ""
 
 
+def test_what_only_type_checkers_read_and_where_tensors_lie_are_left_alone() -> None:
+    decorated = "@dataclass_transform(kw_only_default=True)\n@final\nclass A:\n    pass\n"
+    assert len(changes(decorated)) == 1  # without @final
+    assert set(changes("a = zeros(2, device=b.device)").values()) == {
+        "a = zeros(2, device=b.device) => a = zeros(3, device=b.device)"
+    }
+
+
 def test_a_name_stays_when_the_file_changes_elsewhere() -> None:
     longer = "import os\n\n\ndef other() -> int:\n    return os.getpid() + 1\n\n" + SOURCE
     assert changes().keys() < changes(longer).keys()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tacit.check import KINDS, Severity
+from tacit.check import CLEAN, KINDS, MEND, Severity
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,16 @@ class Findings:
 
     Attributes:
         data: The words of the command line that name the data.
+        clean: A path for labels without what is wrong.
         root: The folder of the images.
         without: Kinds that are not told.
     """
 
-    def __init__(self, data: str, root: Path, without: Iterable[str] = ()) -> None:
+    def __init__(
+        self, data: str, root: Path, without: Iterable[str] = (), clean: str = "cleaned/labels.csv"
+    ) -> None:
         self.data, self.root, self.without = data, root, frozenset(without)
+        self.clean = clean
         self.all: list[Finding] = []
 
     def add(self, kind: str, said: dict[str, Any]) -> None:
@@ -58,6 +62,7 @@ class Findings:
         row = KINDS[kind]
         path = str(self.root / str(said.get("image", "")))
         words = {"data": self.data, "kind": kind, "path": shlex.quote(path)}
+        words |= {"clean": self.clean, "column": shlex.quote(str(said.get("column", "")))}
         words["target_path"] = shlex.quote(str(said.get("target", "")))
         words["first"] = shlex.quote(str(said.get("first", "")))
         shown = {key: write_value(value) for key, value in said.items()}
@@ -68,6 +73,15 @@ class Findings:
     def of(self, kind: str) -> list[Finding]:
         """Return the findings of a kind."""
         return [finding for finding in self.all if finding.kind == kind]
+
+    def write_mending(self) -> str | None:
+        """Return one command that mends in the labels all errors and warnings that it can."""
+        kinds = [kind for kind in self.kinds() if KINDS[kind].severity != "note"]
+        asked = [kind for kind in kinds if KINDS[kind].fix == MEND]
+        if not asked and not any(KINDS[kind].fix == CLEAN for kind in kinds):
+            return None
+        flags = "".join(f" --mend {kind}" for kind in asked)
+        return CLEAN.format(data=self.data, clean=self.clean) + flags
 
     def kinds(self) -> dict[str, list[Finding]]:
         """Return what was found by kind, in the order of the table."""

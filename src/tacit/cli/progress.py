@@ -22,6 +22,69 @@ from rich.progress import (
 
 from tacit.errors import make_printable
 
+PAUSE = 30.0  # seconds between lines where nobody watches a bar
+
+
+class Pulse:
+    """Says when another line is due on a console that shows no bar."""
+
+    def __init__(self, console: Console) -> None:
+        self.silent = console.is_terminal
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to wait anew: something was said just now."""
+        self.last = time.perf_counter()
+
+    def is_due(self) -> bool:
+        """Whether a line is due, after which it is not for a while."""
+        if self.silent or time.perf_counter() - self.last < PAUSE:
+            return False
+        self.restart()
+        return True
+
+
+class CountReporter:
+    """Shows how many of how many images are done, and the time that is left."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self.console, self.what = console, what
+        self.pulse = Pulse(console)
+        self.started = time.perf_counter()
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task(what, total=None, speed="")
+
+    def __enter__(self) -> CountReporter:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show a new state."""
+        passed = max(time.perf_counter() - self.started, 1e-9)
+        left = passed / max(done, 1) * (total - done)
+        speed = f"{done / passed:,.0f} images/s · {_clock(left)} left"
+        self.progress.update(self.task, completed=done, total=total, speed=speed)
+        if self.pulse.is_due() and done < total:
+            line = f"{self.what} · {done:,} of {total:,} images · {speed}"
+            self.console.print(line, soft_wrap=True, highlight=False)
+
 
 class ProgressReporter:
     """Shows epochs, terms, throughput and the time that is left."""
@@ -32,6 +95,7 @@ class ProgressReporter:
         self.finished = 0.0
         self.steps, self.done, self.skipped = 1, 0, 0
         self.images = 0
+        self.pulse = Pulse(console)
         self.started = time.perf_counter()
         self.progress = Progress(
             SpinnerColumn(),
@@ -70,9 +134,11 @@ class ProgressReporter:
         self.steps, self.done, self.skipped = steps, done, done
         self.images = 0
         self.epoch_started = time.perf_counter()
+        self.pulse.restart()
+        self.epoch = f"{self.title} epoch {epoch}/{epochs}".strip()
         self.progress.update(
             self.task,
-            description=f"{self.title} epoch {epoch}/{epochs}".strip(),
+            description=self.epoch,
             total=steps,
             completed=done,
             speed="",
@@ -85,14 +151,18 @@ class ProgressReporter:
         speed = self.images / max(time.perf_counter() - self.epoch_started, 1e-9)
         text = f"{speed:,.0f} images/s · {_clock(self._time_left())} left"
         self.progress.update(self.task, completed=self.done, speed=text)
+        if self.pulse.is_due():
+            line = f"{self.epoch} · {self.done:,} of {self.steps:,} steps · {text}"
+            self.console.print(line, soft_wrap=True, highlight=False)
 
     def end_epoch(self, record: dict[str, Any]) -> None:
         """Print what an epoch brought."""
         self.finished += 1
         terms = " ".join(f"{name} {value:.3f}" for name, value in record["terms"].items())
+        reached, chance = record["validation_map"], record["validation_chance"]
         line = (
-            f"{self.title} epoch {record['epoch']:>3} · {terms} · "
-            f"validation mAP {record['validation_map']:.2f} ({record['validation_labels']} labels)"
+            f"{self.title} epoch {record['epoch']:>3} · {terms} · validation mAP {reached:.2f} of "
+            f"{record['validation_labels']} labels (chance {chance:.1f})"
         )
         found = record.get("identification")
         if found and found["tp"] + found["fp"]:

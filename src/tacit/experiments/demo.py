@@ -49,6 +49,7 @@ def run_demo(
     seeds: int = 1,
     settings: tuple[str, ...] = (),
     jobs: int = 1,
+    resume: bool = False,
     reporter: Reporter | None = None,
 ) -> list[Row]:
     """Train every variant with every seed, write results.json and index.html, return the rows.
@@ -58,6 +59,7 @@ def run_demo(
         seeds: Trainings of each variant.
         settings: Further settings for all of them.
         jobs: Trainings at a time.
+        resume: Go on with trainings that were begun, and repeat none that has ended.
         reporter: Receives the progress.
     """
     configs = plan(seeds, settings)
@@ -67,9 +69,10 @@ def run_demo(
     # The variants that take longest come last in the table and first here, so that no core idles.
     planned = {
         (name if seeds == 1 else f"{name} · seed {seed}"): Job(
-            config, _run_folder(folder, name, seed)
+            config, _run_folder(folder, name, seed), resume
         )
         for (name, seed), config in reversed(configs.items())
+        if not (resume and Run(_run_folder(folder, name, seed)).result)
     }
     train_side_by_side(planned, jobs, reporter)
     rows = [_row(folder, name, seeds) for name in VARIANTS]

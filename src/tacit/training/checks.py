@@ -8,6 +8,7 @@ import torch
 
 from tacit.config import Config
 from tacit.errors import UsageError
+from tacit.evaluation.goals import parse_goal
 from tacit.learner import Learner
 from tacit.methods.base import Method
 from tacit.modes import evaluating
@@ -15,6 +16,7 @@ from tacit.modes import evaluating
 
 def check_settings(config: Config, method: Method) -> None:
     """Refuse a run whose settings contradict one another or its method."""
+    parse_goal(config.decide.goal)
     check_features(config, method)
     check_hold(config, method)
     check_shard(config)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tacit.config import Config
-from tacit.data import check_data_name
+from tacit.data import IN_MEMORY, check_data_name
 from tacit.data.source import Splits
-from tacit.devices import choose_device
+from tacit.devices import choose_device, keeping_generators
 from tacit.distributed import is_first, wait_for_all
 from tacit.errors import UsageError, unknown_name
 from tacit.images.views import VIEWS
@@ -16,6 +18,7 @@ from tacit.methods import build_method
 from tacit.models import check_model_name
 from tacit.registry import full_name, is_place, short_name
 from tacit.runs.build import read_splits, record_defaults, seed_and_build
+from tacit.runs.decide import check_decide
 from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
 from tacit.training.checks import check_settings, find_blind_spot, find_toy_trunk
@@ -31,7 +34,8 @@ def complete(config: Config) -> Config:
     What the recipe says of the model comes before what the method asks, and that before defaults.
     """
     method = build_method(config.method.name, preset=config.method.preset, **config.method.options)
-    check_data_name(config.data.name)
+    if config.data.name != IN_MEMORY:
+        check_data_name(config.data.name)
     check_model_name(config.model.name)
     for view in method.views:
         if view not in VIEWS:
@@ -108,14 +112,28 @@ def _train(
     config = complete(run.resume_config(config) if resume else config)
     device = choose_device(config.run.device)
     splits = splits or read_splits(config)
-    learner = seed_and_build(config, splits)
+    check_decide(config.decide, splits.validation)
+    reporter.start_run(title or short_name(config.method.name))
+    if toy is not None:
+        reporter.note(toy)
+    with keeping_generators(device):
+        return _train_on(device, config, run, resume, splits, reporter)
+
+
+def _train_on(
+    device: torch.device,
+    config: Config,
+    run: Run,
+    resume: bool,
+    splits: Splits,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    learner = seed_and_build(config, splits, device)
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
-    seed_apart(config.run.seed)
-    reporter.start_run(title or short_name(config.method.name))
-    for said in (toy, find_blind_spot(learner, config.model.size)):
-        if said is not None:
-            reporter.note(said)
+    seed_apart(config.run.seed, device)
+    if (blind := find_blind_spot(learner, config.model.size)) is not None:
+        reporter.note(blind)
     context = build_context(learner, splits, config, run.folder, device)
     trainer = Trainer(context, reporter)
     begun, go_on = resume and run.exists, resume and run.has_checkpoint

@@ -75,6 +75,9 @@ FORMATS: dict[str, Any] = {
     ),
     "label_studio": Format("tacit.data.formats.label_studio", "Label Studio's export as JSON"),
     "cvat": Format("tacit.data.formats.cvat", "CVAT for images 1.1, as XML"),
+    "xmp": Format(
+        "tacit.data.formats.xmp", "Images with keywords, in XMP sidecars or in themselves"
+    ),
     "folders": Format("tacit.data.formats.folders", "A folder of images for each class", True),
 }
 
@@ -113,10 +116,7 @@ def recognise(path: Path) -> str:
         return next(iter(found))
     if found:
         listed = "; ".join(f"{name}: {match.reason}" for name, match in found.items())
-        raise DataError(
-            f"{path} may be several things ({listed}). Choose one with --format, or when training "
-            f"with --set data.options.format=NAME."
-        )
+        raise DataError(f"{path} may be several things ({listed}). Choose one with --format NAME.")
     raise DataError(
         f"{path} is in no known format (known: {', '.join(FORMATS)}). "
         f"A table with a column of file names and a column of labels always works."
