@@ -381,13 +381,9 @@ def explain(error: ValidationError, where: str, shape: type[BaseModel]) -> str:
 
 def _places_of(key: str) -> list[str]:
     """Return the whole names of keys that are called so in a section."""
-    sections: dict[str, type[BaseModel]] = {
-        "data": DataConfig,
-        "model": ModelConfig,
-        "method": MethodConfig,
-        "phases": Phase,
-        "decide": DecideConfig,
-        "run": RunConfig,
+    sections: dict[str, Any] = {
+        name: Phase if name == "phases" else field.annotation
+        for name, field in Config.model_fields.items()
     }
     return [f"{name}.{key}" for name, section in sections.items() if key in section.model_fields]
 

@@ -349,3 +349,33 @@ def test_images_that_are_nowhere_are_asked_for(call: Call, table: Path) -> None:
     found = call("train", "--data=photos.csv", "--images=elsewhere", *QUICK)
     assert found.status == 0
     assert "left out 1 columns: shop" in found.err  # and the user is told what was not read
+
+
+def test_labels_are_decided_for_a_goal(call: Call, small: tuple[str, ...], tmp_path: Path) -> None:
+    flags = ("--method=an", "--out", "run", "--goal=labels=2", "--labels-per-image=3")
+    answer = call("train", *flags, "--set=data.validation_labels=observed", *small)
+    assert answer.status == 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())["decisions"]
+    assert saved["goal"] == "labels=2"
+    assert saved["labels_per_image"]["source"] == "stated"
+    assert saved["labels_per_image"]["value"] == pytest.approx(3, abs=0.01)
+    assert saved["expected"]["labels"] == pytest.approx(2, abs=0.1)
+    assert "for labels=2" in answer.err and "3.00 labels per image, as stated" in answer.err
+    assert "decided OF1" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--goal=f2", "'f2' is no goal"),
+        ("--goal=precision=2", "share below 1"),
+        ("--labels-per-image=0.2", "has 1.00 known labels on average"),
+        ("--labels-per-image=13", "of 12 classes"),
+    ],
+)
+def test_a_goal_that_makes_no_sense_ends_before_training(
+    call: Call, small: tuple[str, ...], flag: str, said: str, tmp_path: Path
+) -> None:
+    answer = call("train", "--out", "run", flag, "--set=data.validation_labels=observed", *small)
+    assert answer.status == 2 and said in answer.err
+    assert not (tmp_path / "run" / "run.json").exists()

@@ -123,6 +123,10 @@ class Source:
         """Return the same images with other labels."""
         return self._replace(labels=labels)
 
+    def with_truth(self, truth: SparseLabels | Dense) -> Source:
+        """Return the same images, with what is really in them; for evaluation alone."""
+        return self._replace(truth=truth)
+
     def with_pixels(self, pixels: Pixels) -> Source:
         """Return the same images, opened from pixels that are scaled already."""
         return self._replace(open=pixels.open, pixels=pixels)

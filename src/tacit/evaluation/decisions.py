@@ -160,20 +160,25 @@ def _choose(
         precision = float(calibrated[sure].mean()) if sure.any() else 1.0
         labels = float(sure.sum() / len(calibrated))
         recall = right / float(calibrated.sum())
-        expected = {"labels": labels, "precision": precision, "recall": recall, "f1": f1}
+        expected = _tell_expected(labels, precision, recall, f1)
         told = {"met": True, "expected": expected, "look_from": looked}
         return calibration.invert(decided), told
     place = curve.choose(goal)
     met = place is not None
     if place is None:
         place = len(curve.threshold) - 1 if goal.kind == "coverage" else 0
-    expected = {
-        "labels": float(curve.labels[place]),
-        "precision": float(curve.precision[place]),
-        "recall": float(curve.labels[place] * curve.precision[place] / curve.present),
-        "f1": float(curve.f1()[place]),
+    labels, precision = float(curve.labels[place]), float(curve.precision[place])
+    recall, f1 = labels * precision / curve.present, float(curve.f1()[place])
+    return calibration.invert(float(curve.threshold[place])), {
+        "met": met,
+        "expected": _tell_expected(labels, precision, recall, f1),
     }
-    return calibration.invert(float(curve.threshold[place])), {"met": met, "expected": expected}
+
+
+def _tell_expected(labels: float, precision: float, recall: float, f1: float) -> dict[str, float]:
+    """Name what to expect; sums of all cells may exceed their whole by a rounding."""
+    shares = {"precision": precision, "recall": recall, "f1": f1}
+    return {"labels": labels, **{name: min(share, 1.0) for name, share in shares.items()}}
 
 
 def _tell_curve(curve: Curve) -> dict[str, Any]:

@@ -34,7 +34,7 @@ ROWS_AT_ONCE = 16_384
 GUESS = 1.25
 """By which factor a stated number of labels may be off; nine in ten are taken to be nearer."""
 CLASS_SPREAD = 0.35
-"""Standard deviation of log labelling rates over classes: some are written down more than others."""
+"""Standard deviation of log labelling rates over classes: some are written down oftener."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -252,7 +252,8 @@ class Review:
         found = sum(number for (_, answer), number in counts.items() if answer == "present")
         if not looks:
             return f"{len(self.queue):,} suspects wait; the most probable come first."
-        return f"{found:,} missing labels found with {looks:,} looks."
+        labels, took = "label" if found == 1 else "labels", "look" if looks == 1 else "looks"
+        return f"{found:,} missing {labels} found with {looks:,} {took}."
 
     def find_cell(self, image: str, label: str) -> Cell:
         """Return the numbers of an image and a class."""
@@ -283,9 +284,9 @@ class Review:
         """Complete an answer by why it was asked and what was thought of it."""
         row, column = given.cell
         position = int(self.queue.find(np.array([self._number(given.cell)]))[0])
-        asked = position >= 0 or given.cell in self.drawn
-        probability = self.audit.probability.get(given.cell)
-        stream = "added" if not asked else "queue" if probability is None else "audit"
+        stream = "queue" if position >= 0 else "added"
+        if given.cell in self.drawn or (position < 0 and given.cell in self.audit.probability):
+            stream = "audit"
         return Verdict(
             given.id,
             self.source.images[row],
@@ -294,7 +295,7 @@ class Review:
             who,
             datetime.now(UTC).isoformat(timespec="milliseconds"),
             stream,  # type: ignore[arg-type]
-            probability,
+            self.audit.probability.get(given.cell),
             round(float(self.queue.posteriors[position]), 6) if position >= 0 else None,
             self.model,
             given.shown[:100],
