@@ -108,10 +108,7 @@ def train(
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
     given += (*read.as_settings(), *decide.as_settings(), *settings)
-    if recipe is None and preset is None and _shows_photographs(given):
-        preset = "quick"
-        tell("No trunk was named: this is --preset quick, for photographs; see --preset.")
-    config = _find_config(_choose_recipe(recipe, preset), given, out, resume)
+    config = _find_config(_choose_recipe(recipe, preset, given), given, out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
@@ -127,10 +124,15 @@ def _print_config(config: Config) -> int:
     return 0
 
 
-def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:
+def _choose_recipe(
+    recipe: Path | None, preset: str | None, settings: tuple[str, ...]
+) -> Path | None:
     from tacit.errors import UsageError
     from tacit.presets import find_preset
 
+    if recipe is None and preset is None and _shows_photographs(settings):
+        preset = "quick"
+        tell("No trunk was named: this is --preset quick, for photographs; see --preset.")
     if preset is None:
         return recipe
     if recipe is not None:

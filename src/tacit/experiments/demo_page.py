@@ -66,20 +66,9 @@ def build_page(
     logs = {name: Run(run).log.read() for name, run in runs.items()}
     by_name = {row.method: row for row in rows}
     described = splits.train.describe()
-    shown, plain, repaired = (by_name[n] for n in (roles.shown, roles.plain, roles.repaired))
     return Page(
         title="What is missing was there",
-        lead=(
-            "Every training image below came with one label, and one only. The other things in "
-            "it were there, but nobody wrote them down. Taking what is missing for absent teaches "
-            f"a classifier mistakes: {plain.map:.1f} mAP on images that it had never seen. "
-            f"{roles.shown}, trained on the same labels, reached {shown.map:.1f}.\n\n"
-            f"Then the labels were repaired: {repair.looks:,} questions were answered, half of "
-            f"them drawn at random, and the model was believed as far as these bore it out. That "
-            f"added {repair.added:,} of {repair.missing:,} missing labels, "
-            f"{_share(repair.right, repair.added)} of them right. Taking what is still missing for "
-            f"absent now reaches {repaired.map:.1f}."
-        ),
+        lead=_tell_story(roles, by_name, repair),
         facts=(
             ("training images", f"{described['images']:,}"),
             ("classes", f"{described['classes']}"),
@@ -98,18 +87,37 @@ def build_page(
         ),
         examples=collect_examples(runs[roles.shown], Run(runs[roles.shown]).config, splits),
         charts=_charts(roles, logs),
-        notes=(
-            "The images are generated, and easier than photographs; what a method gains here "
-            "says little about what it gains there.",
-            "The true labels were used to choose the epoch, to score, to draw this page, and to "
-            "answer the questions in the place of a person. No method saw them, but for "
-            f"`{roles.bound}`, which is the upper bound.",
-            "Beside this page lie the images, `labels.csv` as it was, `repaired.csv`, and "
-            "`changes.jsonl`, which says of every label who added it.",
-            "Everything above comes again with `tacit demo`. To answer the questions yourself: "
-            f"`tacit review {runs[roles.shown]}`.",
-        ),
+        notes=_list_notes(roles, runs[roles.shown]),
         further=(("From one label to most of them", _list_steps(repair)),),
+    )
+
+
+def _tell_story(roles: Roles, rows: Mapping[str, Row], repair: Repair) -> str:
+    shown, plain, repaired = (rows[n] for n in (roles.shown, roles.plain, roles.repaired))
+    return (
+        "Every training image below came with one label, and one only. The other things in "
+        "it were there, but nobody wrote them down. Taking what is missing for absent teaches "
+        f"a classifier mistakes: {plain.map:.1f} mAP on images that it had never seen. "
+        f"{roles.shown}, trained on the same labels, reached {shown.map:.1f}.\n\n"
+        f"Then the labels were repaired: {repair.looks:,} questions were answered, half of "
+        f"them drawn at random, and the model was believed as far as these bore it out. That "
+        f"added {repair.added:,} of {repair.missing:,} missing labels, "
+        f"{_share(repair.right, repair.added)} of them right. Taking what is still missing for "
+        f"absent now reaches {repaired.map:.1f}."
+    )
+
+
+def _list_notes(roles: Roles, shown: Path) -> tuple[str, ...]:
+    return (
+        "The images are generated, and easier than photographs; what a method gains here "
+        "says little about what it gains there.",
+        "The true labels were used to choose the epoch, to score, to draw this page, and to "
+        "answer the questions in the place of a person. No method saw them, but for "
+        f"`{roles.bound}`, which is the upper bound.",
+        "Beside this page lie the images, `labels.csv` as it was, `repaired.csv`, and "
+        "`changes.jsonl`, which says of every label who added it.",
+        "Everything above comes again with `tacit demo`. To answer the questions yourself: "
+        f"`tacit review {shown}`.",
     )
 
 

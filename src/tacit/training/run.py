@@ -148,7 +148,7 @@ def _train_on(
     trainer = Trainer(context, reporter)
     begun, go_on = resume and run.exists, resume and run.has_checkpoint
     wait_for_all()  # nobody writes before everybody has looked
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "versions": versions(),
