@@ -32,7 +32,8 @@ class Correction:
         """Return corrected posteriors, (N, C)."""
         added = (self.level + self.classes).astype(np.float32)
         moved = self.slope * to_log_odds(posteriors).astype(np.float32) + added
-        return (1 / (1 + np.exp(-moved))).astype(np.float32)
+        corrected: NDArray[np.float32] = (1 / (1 + np.exp(-moved))).astype(np.float32)
+        return corrected
 
 
 def to_log_odds(posteriors: NDArray[np.floating]) -> NDArray[np.floating]:
