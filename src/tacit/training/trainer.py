@@ -113,7 +113,7 @@ class Trainer:
     def _open_feed(self) -> Iterable[Batch]:
         started = time.perf_counter()
         # While features are computed, processes do not wait for one another to agree on anything.
-        self.phase.feed.fill(self._before_reading)
+        self.phase.feed.fill(self._before_reading, self.reporter.note)
         self.meter.seconds += time.perf_counter() - started
         return self.phase.batches()
 
