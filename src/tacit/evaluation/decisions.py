@@ -63,8 +63,8 @@ def decide(
     """Choose the thresholds that serve a goal; None where no positive is known at all.
 
     What may be concluded depends on what is known. Where nothing is unknown, labels are counted.
-    Otherwise known positives are taken for a fair sample, and the number of labels per image is stated, or
-    estimated from them. Verdicts correct what follows from that.
+    Otherwise known positives are taken for a fair sample, and the number of labels per image is
+    stated, or estimated from them. Verdicts correct what follows from that.
 
     Args:
         probabilities: (N, C), of images that the model was not trained on.
