@@ -88,7 +88,17 @@ EDGES: dict[str, set[str]] = {
     "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "errors", "priors", "types"},
     "export": {"errors", "files", "models"},
-    "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
+    "prediction": {
+        "data",
+        "devices",
+        "errors",
+        "evaluation",
+        "files",
+        "images",
+        "locks",
+        "models",
+        "names",
+    }
     | {"processes"},
     "runs": GROUND
     | {
