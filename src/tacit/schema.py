@@ -97,8 +97,7 @@ class ModelConfig(Section):
     embedding_dim: int = Field(0, ge=0, description="length of class embeddings, 0 for none")
     head_bias: Literal["random", "frequency"] | None = Field(
         None,
-        description="where the bias of each class begins; left out, at the frequency of its known "
-        "positives for methods that want it, on trunks with weights, and random otherwise",
+        description="where the bias of each class begins",
     )
     options: dict[str, Any] = Field({}, description="further options of the model")
 
@@ -121,9 +120,7 @@ class Phase(Section):
     """A stretch of epochs with one optimiser."""
 
     epochs: Count = Field(24, description="passes over the training images")
-    batch: Batch = Field(
-        32, description="images per step, over all processes; auto takes what is usual and fits"
-    )
+    batch: Batch = Field(32, description="images per step, over all processes")
     accumulate: Count = Field(1, description="parts a batch is computed in, to save memory")
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: Positive = Field(3e-3, description="learning rate; the peak, under onecycle")
