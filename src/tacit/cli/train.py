@@ -102,10 +102,7 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    if recipe is None and preset is None and _shows_photographs((*given, *settings)):
-        preset = "quick"
-        tell("No trunk was named: this is --preset quick, for photographs; see --preset.")
-    recipe = _choose_recipe(recipe, preset)
+    recipe = _choose_recipe(recipe, preset, (*given, *settings))
     config = _find_config(recipe, (*given, *settings), out, resume)
     folder = out or _name_folder(config)
     if resume:
@@ -118,10 +115,15 @@ def train(
     return _run(config, folder, resume, json)
 
 
-def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:
+def _choose_recipe(
+    recipe: Path | None, preset: str | None, settings: tuple[str, ...]
+) -> Path | None:
     from tacit.errors import UsageError
     from tacit.presets import find_preset
 
+    if recipe is None and preset is None and _shows_photographs(settings):
+        tell("No trunk was named, so this is --preset quick, which is made for photographs.")
+        preset = "quick"
     if preset is None:
         return recipe
     if recipe is not None:
