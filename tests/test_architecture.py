@@ -87,7 +87,7 @@ EDGES: dict[str, set[str]] = {
     "evaluation": {"devices", "distributed", "errors", "priors", "types"},
     "export": {"errors", "files", "models"},
     "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
-    | {"processes"},
+    | {"processes", "ranges"},
     "runs": GROUND
     | {
         "data",
