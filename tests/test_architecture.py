@@ -99,7 +99,7 @@ EDGES: dict[str, set[str]] = {
         "models",
         "names",
     }
-    | {"processes"},
+    | {"processes", "ranges"},
     "runs": GROUND
     | {
         "data",

@@ -38,8 +38,8 @@ class DataConfig(Section):
     negatives: int | None = Field(
         None, ge=-1, description="known negatives drawn per image, -1 for all"
     )
-    draw_seed: int = Field(1200, ge=0, description="seed of the draw of observed labels")
-    split_seed: int = Field(1200, ge=0, description="seed of the validation split")
+    draw_seed: int = Field(1200, ge=0, lt=2**32, description="seed of the draw of observed labels")
+    split_seed: int = Field(1200, ge=0, lt=2**32, description="seed of the validation split")
     validation: float = Field(
         0.2, gt=0, lt=1, description="share set aside for validation, where there is no such split"
     )
@@ -158,7 +158,7 @@ class Phase(Section):
 class RunConfig(Section):
     """Where and how precisely to compute."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32", description="auto is bf16 where the device has instructions for it"
