@@ -32,6 +32,7 @@ GROUND = {
     "types",
     "losses",
     "config",
+    "schema",
     "distributed",
     "modes",
     "ranges",
@@ -59,7 +60,8 @@ EDGES: dict[str, set[str]] = {
     "processes": {"errors"},
     "registry": {"errors"},
     "presets": {"errors"},
-    "config": {"errors"},
+    "schema": set(),
+    "config": {"errors", "schema"},
     "types": {"labels"},
     "devices": {"errors"},
     "ranges": {"errors"},
@@ -138,8 +140,13 @@ EDGES: dict[str, set[str]] = {
     "__main__": {"cli"},
     "trained_model": GROUND
     | {"data", "export", "models", "prediction", "presets", "runs", "training"},
+    "observed_labels": {"labels"},
+    "estimator": GROUND
+    | {"data", "evaluation", "models", "observed_labels", "prediction", "presets"}
+    | {"trained_model", "training"},
     # The names of the package itself, each looked up when it is used.
-    "tacit": {"data", "methods", "prediction", "repair", "trained_model", "types", "version"},
+    "tacit": {"data", "estimator", "methods", "prediction", "repair", "trained_model", "types"}
+    | {"version"},
 }
 
 # What is seen of a part from outside: its table, its protocol, its files.

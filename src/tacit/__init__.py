@@ -9,6 +9,7 @@ from tacit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tacit.data.load import load as load
+    from tacit.estimator import MultiLabelClassifier as MultiLabelClassifier
     from tacit.methods.base import Method as Method
     from tacit.prediction.in_memory import Predictions as Predictions
     from tacit.prediction.in_memory import predict as predict
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Batch": "tacit.types",
     "Method": "tacit.methods.base",
+    "MultiLabelClassifier": "tacit.estimator",
     "Predictions": "tacit.prediction.in_memory",
     "Step": "tacit.types",
     "TrainedModel": "tacit.trained_model",

@@ -45,11 +45,46 @@ def model_class(name: str) -> type[Model]:
     return found
 
 
+def has_package(trunk: str) -> bool:
+    """Whether the package of a trunk's weights is installed."""
+    from tacit.models.trunks.packaged import find_package
+
+    return find_package(trunk) is not None
+
+
 def model_options(name: str) -> dict[str, Any]:
     """Return the options of a model with their defaults, as ``model.options`` takes them."""
     from tacit.models.options import read_own_options
 
     return read_own_options(model_class(name))
+
+
+def build_head(
+    name: str = "cam",
+    *,
+    classes: tuple[str, ...],
+    channels: int,
+    boost: float = 1.0,
+    embedding_dim: int = 0,
+    options: Mapping[str, Any] | None = None,
+) -> Model:
+    """Build a model whose images are vectors already, (B, channels, 1, 1), so that it has no trunk.
+
+    Args:
+        name: A name from `MODELS`, or a place such as ``file.py:Class``.
+        classes: Class names, in the order of the logits.
+        channels: Length of the vectors.
+        boost: Factor of the positive part of class-activation maps.
+        embedding_dim: Length of the embedding of each class, 0 for none.
+        options: Whatever else the model can be told, see `model_options`.
+    """
+    from tacit.models.base import Purpose
+    from tacit.models.options import check_options, share_options
+    from tacit.models.wrappers import NoTrunk
+
+    cls = model_class(name)
+    told = share_options(name, cls, boost, embedding_dim) | check_options(name, cls, options or {})
+    return cls(NoTrunk(channels), Purpose(tuple(classes), size=1), **told)
 
 
 def build_model(
