@@ -23,6 +23,7 @@ COMMANDS: dict[str, Row | Callable[..., Any]] = {
     "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
     "compare": Row("tacit.cli.compare:compare", "Train methods side by side, and write one table."),
     "report": Row("tacit.cli.report:report", "Write one page about a run, or about several."),
+    "suspects": Row("tacit.cli.suspects:suspects", "Find labels that are probably missing."),
     "review": Row("tacit.cli.review:review", "Answer on a local page whether suspects are there."),
     "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
     "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),

@@ -83,13 +83,11 @@ class CountReporter:
         passed, counted = now - self.first[0], done - self.first[1]
         speed = ""
         if counted:
-            left = passed / counted * (total - done)
-            speed = f" · {counted / max(passed, 1e-9):,.3g} images/s · {_clock(left)} left"
-        self.progress.update(
-            self.task, completed=done, total=total, speed=speed.removeprefix(" · ")
-        )
+            left = _clock(passed / counted * (total - done))
+            speed = f"{counted / max(passed, 1e-9):,.3g} images/s · {left} left"
+        self.progress.update(self.task, completed=done, total=total, speed=speed)
         if self.pulse.is_due() and done < total:
-            line = f"{self.what} · {done:,} of {total:,} images{speed}"
+            line = " · ".join((self.what, f"{done:,} of {total:,} images", *filter(None, (speed,))))
             self.console.print(line, soft_wrap=True, highlight=False)
 
 

@@ -21,7 +21,6 @@ from tacit.report.page import write_page
 from tacit.runs.build import read_splits
 from tacit.runs.folder import Run
 from tacit.training.report import Reporter, Silent
-from tacit.training.run import complete
 
 MARKER = "demo.json"
 LOOKS = 200
@@ -43,15 +42,21 @@ class Plan:
     drawn: Config
     settings: tuple[str, ...]
 
-    def config(self, method: str, labels: Path) -> Config:
-        """Return the configuration of one training."""
+    def config(self, method: str, labels: Path, absent: str = "unknown") -> Config:
+        """Return the configuration of one training.
+
+        Args:
+            method: How to learn.
+            labels: What from.
+            absent: What it means that a class is not mentioned.
+        """
         base = {
-            "data": {"name": str(labels)},
+            "data": {"name": str(labels), "options": {"absent": absent}},
             "model": {"trunk": "tiny"},
             "method": {"name": method},
             "phases": [dict(BUDGET)],
         }
-        return complete(resolve(base=base, settings=self.settings))
+        return resolve(base=base, settings=self.settings)
 
 
 def plan(settings: tuple[str, ...] = ()) -> Plan:
@@ -107,7 +112,7 @@ def run_demo(
     # What takes longest comes first, so that no core idles.
     wanted = {
         ROLES.shown: planned.config("ignore", drawn.labels),
-        ROLES.bound: planned.config("bce", drawn.full),
+        ROLES.bound: planned.config("bce", drawn.full, "negative"),
         ROLES.plain: planned.config("an", drawn.labels),
     }
     first = {name: _job(config, runs[name], drawn, name) for name, config in wanted.items()}

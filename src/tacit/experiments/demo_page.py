@@ -88,7 +88,7 @@ def build_page(
         examples=collect_examples(runs[roles.shown], Run(runs[roles.shown]).config, splits),
         charts=_charts(roles, logs),
         notes=_list_notes(roles, runs[roles.shown]),
-        further=(("From one label to most of them", _list_steps(repair)),),
+        further=(("From one label to more of them", _list_steps(repair)),),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from tacit.repair.audit import Audit, AuditResult, draw_audit, estimate
 from tacit.repair.queue import Queue
 
 LOOKS = 1000  # cells drawn; any first part of them is a sample
-PAUSE = 0.3  # seconds at least between two estimates
+SHARE = 0.1  # of the time, at most, goes into estimates
 
 
 class LiveAudit:
@@ -95,17 +96,19 @@ class LiveAudit:
             while not self._closed:
                 self._changed.wait()
                 self._changed.clear()
+                started = time.perf_counter()
                 if self._audit is not None:
                     self.result = estimate(self._audit, self.answered())
                 if not self._changed.is_set():
                     self._settled.set()
-                threading.Event().wait(PAUSE)
+                time.sleep((time.perf_counter() - started) / SHARE)
         except Exception as error:  # a review goes on without an estimate
             self.failed = error
             self._settled.set()
 
     def _prepare(self) -> None:
         if self._audit is None:
+            self.queue.rest_is_read.wait()
             self.queue.wait()
             self._audit = self._draw()
         if self._audit is None:

@@ -219,7 +219,7 @@ def fit_judge(
     """
     counts = count_scores(blocks)
     prior = prior or find_prior(counts, labelling_rate, labels_per_image)
-    total = None if prior.rests_on == "estimated" else float(prior.missing.sum())
+    total = float(prior.missing.sum())
     return Judge(counts, prior, find_posteriors(counts, fit_ratios(counts), prior.rates, total))
 
 
@@ -249,7 +249,7 @@ def find_prior(
             )
         rate, rests_on = present / labels_per_image, "labels per image"
     else:
-        rate, rests_on = float(positives.sum() / (positives / seen).sum()), "estimated"
+        rate, rests_on = estimate_rate(counts, seen), "estimated"
     rates = share_rate(rate, seen, positives)
     missing = np.minimum(positives * (1 / rates - 1), counts.unknown.sum(1))
     ends = _bound(rates, rests_on, CLASS_SPREAD, positives, counts)
@@ -275,6 +275,18 @@ def measure_rates(counts: Counts) -> Floats:
     pooled = labelled.sum() / max(cells.sum(), 1.0)
     rates: Floats = (labelled + FEW * pooled) / (cells + FEW)
     return np.clip(rates, 0.02, 0.999)
+
+
+def estimate_rate(counts: Counts, seen: Floats) -> float:
+    """Estimate the labelling rate of all classes together from what was measured for each.
+
+    Scores that tell nothing would have it that everything is missing: known positives are as rare
+    among the highest of them as anywhere. So each class counts as far as they are less rare there.
+    """
+    positives, unknown = counts.positive.sum(1), counts.unknown.sum(1)
+    anywhere = positives / np.maximum(positives + unknown, 1)
+    told = np.clip(1 - anywhere / seen, 0, 1)
+    return float(positives.sum() / (positives + told * positives * (1 / seen - 1)).sum())
 
 
 def share_rate(rate: float, seen: Floats, positives: Floats) -> Floats:

@@ -162,3 +162,10 @@ def find_scores(logits: Scores, rates: NDArray[np.float64]) -> Scores:
 
 def _to_shares(logits: Scores) -> Scores:
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
+def to_odds(shares: Scores) -> NDArray[np.float64]:
+    """Return log odds of scores."""
+    inside = np.clip(shares.astype(np.float64), 1e-7, 1 - 1e-7)
+    odds: NDArray[np.float64] = np.log(inside / (1 - inside))
+    return odds

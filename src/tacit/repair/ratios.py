@@ -182,7 +182,7 @@ def _fit_line(seen: Indices, mass: Floats, share: Floats) -> Floats:
     return ratio
 
 
-def find_posteriors(counts: Counts, ratios: Floats, rates: Floats, total: float | None) -> Floats:
+def find_posteriors(counts: Counts, ratios: Floats, rates: Floats, total: float) -> Floats:
     """Return posteriors, (C, BINS).
 
     Bayes' rule: the odds by which a cell is labelled, times how many labels of its class are
@@ -195,12 +195,12 @@ def find_posteriors(counts: Counts, ratios: Floats, rates: Floats, total: float 
         counts: How often unknown cells have each score.
         ratios: (BINS,) log ratios, shared by all classes.
         rates: (C,) labelling rates.
-        total: What is missing in all; None for what the rates say.
+        total: What is missing in all.
     """
     with np.errstate(divide="ignore"):
         odds = (np.log(1 / rates - 1) + counts.scale.odds)[:, None] + ratios
-    if total is None or not total:
-        return _saturate(odds)
+    if not total:
+        return np.zeros_like(counts.unknown)
     low, high = -20.0, 20.0
     for _ in range(60):  # halves the interval; the sum rises with the factor
         middle = (low + high) / 2

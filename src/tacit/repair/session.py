@@ -24,6 +24,7 @@ import numpy as np
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.repair.answers import Answers, Cell
+from tacit.repair.learning import Learner, LiveQueue
 from tacit.repair.live_audit import LiveAudit
 from tacit.repair.queue import Queue, Wanted, find_names
 from tacit.repair.store import Store
@@ -94,6 +95,7 @@ class Review:
         suspects: What is asked about, the most probable first.
         source: The images and labels in which they were found.
         audit_share: Share of the questions that are drawn at random, to count what is missing.
+        learner: Makes the queue anew from the answers, if there is one.
         clock: Tells seconds, for leases.
     """
 
@@ -104,11 +106,12 @@ class Review:
         source: Source,
         *,
         audit_share: float = AUDIT_SHARE,
+        learner: Learner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        store.check(source.fingerprint(), source.classes)
         self.store, self.source, self.clock = store, source, clock
         self.queue = Queue(suspects, source)
+        store.check(self.queue.data, source.classes)
         self.model = str(suspects.about.get("model", ""))
         self.audit_share, self.random = audit_share, random.Random()
         self.lock = threading.RLock()
@@ -120,6 +123,9 @@ class Review:
             store.path.with_name(AUDIT), self.queue, source.labels, int(store.id[:8], 16),
             self._answered,
         )  # fmt: skip
+        self.live_queue: LiveQueue | None = None
+        if learner is not None:
+            self.live_queue = LiveQueue(learner, self.queue, self._answered)
         self._recall()
         self._open = ExitStack()
 
@@ -127,6 +133,9 @@ class Review:
         self._open.enter_context(self.store.writing())
         self._open.callback(self.audit.close)
         self.audit.start()
+        if self.live_queue is not None:
+            self._open.callback(self.live_queue.close)
+            self.live_queue.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -299,6 +308,8 @@ class Review:
             self.leases.pop(cell, None)
             self.queue.mark(np.array([self._number(cell)]), bool(self.answers.said.get(cell)))
             self.audit.refresh()
+            if self.live_queue is not None:
+                self.live_queue.hear(len(self.answers.said))
 
     def _state(self, who: str, given: Given) -> Verdict:
         """Complete an answer by why it was asked and what was thought of it."""

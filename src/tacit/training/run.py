@@ -163,8 +163,8 @@ def _train_on(
         run.log.keep(0)  # of an epoch whose checkpoint was never written
     best = trainer.fit(go_on)
     wait_for_all()  # the best model is written
-    record["result"] = evaluate(run.folder, splits, config) | {"best": best}
-    record["result"] |= _describe_test(splits)
+    scored = evaluate(run.folder, splits, config)
+    record["result"] = {**scored, "best": best, **_describe_test(splits)}
     if is_first():
         run.write(record)
     return record
