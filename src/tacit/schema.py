@@ -148,7 +148,7 @@ class Phase(Section):
     )
     freeze: tuple[str, ...] = Field((), description="modules of the model that do not learn")
     features: Literal["fresh", "stages", "maps", "pooled"] = Field(
-        "fresh", description="what is computed once of an image, and not anew at every step"
+        "fresh", description="what is computed once of an image"
     )
     versions: int = Field(
         1, ge=1, le=2, description="versions of an image that features are of; 2 adds the mirrored"

@@ -71,8 +71,8 @@ def compare(
         raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
     console = stderr()
     with console.status("reading the grid"):
-        from tacit.experiments.cells import Grid
         from tacit.cli.train import choose_recipe
+        from tacit.experiments.cells import Grid
         from tacit.experiments.grid import read_grid
 
         said = _read_flags(methods, models, seeds, baseline)
