@@ -294,6 +294,9 @@ class LogReporter:
         """Something that a person should know: a warning, which Python shows by itself."""
         LOG.warning("%s: %s", self.title, text)
 
+    def read(self, images: int) -> None:
+        """A frozen trunk reads images."""
+
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
         """An epoch begins."""
 

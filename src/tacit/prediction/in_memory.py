@@ -17,11 +17,12 @@ from tacit.data.open_image import open_image, to_rgb
 from tacit.devices import choose_device, predict_probabilities
 from tacit.errors import DataError, UsageError
 from tacit.images.views import plain
-from tacit.models.artefact import USUAL_THRESHOLD, load_model, read_thresholds
+from tacit.models.artefact import USUAL_THRESHOLD, load_model
 from tacit.models.base import Model
 from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.inputs import find_images
 from tacit.prediction.plan import check_counts, check_threshold
+from tacit.prediction.stored_goals import choose_thresholds
 
 AnyImage = str | Path | Image.Image | NDArray[np.uint8]
 
@@ -56,6 +57,7 @@ def predict(
     images: AnyImage | Iterable[AnyImage],
     *,
     threshold: float | None = None,
+    goal: str | None = None,
     batch: int = 32,
     device: str = "auto",
     precision: str = "fp32",
@@ -67,6 +69,8 @@ def predict(
         images: Paths, PIL images or arrays, (H, W, 3) of 8 bits; or only one; or a folder, for all
             images in it.
         threshold: Probability from which on a class is predicted; the model's own ones if None.
+        goal: What labels are decided for, such as precision=0.9, in place of the goal that the
+            model stores; for a model from a folder.
         batch: Images that go through the model together.
         device: auto, cpu, cuda, cuda:0 or mps, for a model from a folder.
         precision: fp32 or bf16.
@@ -82,6 +86,8 @@ def predict(
     check_threshold(threshold)
     check_counts({"batch": (batch, 1)})
     if isinstance(model, Model):
+        if goal is not None:
+            raise UsageError("A goal needs what is stored beside a model; give its folder.")
         usual = USUAL_THRESHOLD if threshold is None else threshold
         thresholds = np.full(len(model.classes), usual, dtype=np.float32)
         ready: Any = model
@@ -89,7 +95,7 @@ def predict(
     else:
         folder = Path(model)
         loaded = load_model(folder)
-        thresholds = read_thresholds(folder, threshold)
+        thresholds = choose_thresholds(folder, threshold, goal)
         training, on = False, choose_device(device)
         ready = prepare_for_inference(fold(loaded), on, precision)
     shown = _Shown(list_images(images))
