@@ -206,6 +206,15 @@ def test_label_studio_gets_labels_and_suspects_to_correct(call: Call, labels: Pa
     assert read.labels.dense().tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
 
 
+def test_suspects_of_other_images_are_shown_to_no_tool(call: Call, labels: Path) -> None:
+    write_them(Path())
+    Path("other.csv").write_text("file,labels\nx.jpg,cat\ny.jpg,dog\n")
+    flags = ("--data=other.csv", "--suspects=suspects.parquet", "--out=tasks.json")
+    answer = call("apply", "verdicts.csv", *flags, "--to=label_studio")
+    assert answer.status == 3 and "'other' has none" in answer.err
+    assert not Path("tasks.json").exists()
+
+
 def test_cvat_gets_tags_that_say_who_thinks_so(call: Call, labels: Path) -> None:
     write_them(Path())
     shutil.copy("labels.csv", "odd.csv")
