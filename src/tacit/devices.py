@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -49,11 +50,49 @@ def _own_cuda_device() -> torch.device:
     return device
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16; one that has none is slower with it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return True
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is None:  # a torch that only knows of processors of Intel and AMD
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    found = ask()
+    return any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """The precision of a forward pass; losses and metrics always use 32 bits or more."""
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Let all random numbers that follow at the host and on a device depend on a seed."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+@contextmanager
+def keeping_generators(device: torch.device) -> Iterator[None]:
+    """Give torch's generators of host and device their states back in the end.
+
+    A training seeds them as networks expect it; whoever called it goes on with numbers of his own.
+    """
+    kept = torch.mps.get_rng_state() if device.type == "mps" else None
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            if kept is not None:
+                torch.mps.set_rng_state(kept)
 
 
 @torch.inference_mode()

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from tacit.config import Config, MethodConfig
-from tacit.data.source import Source, Splits
+from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.data.splits import load_splits
+from tacit.devices import seed_generators
 from tacit.distributed import first_process_first
 from tacit.images.scaled import open_cache
 from tacit.learner import Learner
@@ -22,16 +23,18 @@ from tacit.models import build_model, model_options
 from tacit.types import Annotations
 
 
-def read_splits(config: Config) -> Splits:
-    """Read the data of a run, with the labels its method is meant for."""
-    with first_process_first():  # of several processes, one fills a cache that all of them read
-        return _read_splits(config)
+def read_splits(config: Config, official: OfficialSplits | None = None) -> Splits:
+    """Read the data of a run, with the labels its method is meant for.
 
-
-def _read_splits(config: Config) -> Splits:
+    Args:
+        config: The run.
+        official: The splits as they were read, if they are already in memory.
+    """
     data = config.data
     labels = data.labels or method_class(config.method.name).labels
-    return load_splits(data, labels, partial(_scale_once, config=config) if data.cache else None)
+    prepare = partial(_scale_once, config=config) if data.cache else None
+    with first_process_first():  # of several processes, one fills a cache that all of them read
+        return load_splits(data, labels, prepare, official)
 
 
 def _scale_once(source: Source, config: Config) -> Source:
@@ -51,18 +54,29 @@ def build_learner(config: Config, splits: Splits) -> Learner:
         return _build(config, splits)
 
 
-def seed_and_build(config: Config, splits: Splits) -> Learner:
+def seed_and_build(config: Config, splits: Splits, device: torch.device) -> Learner:
     """Build the same, and let all random numbers that follow depend on ``run.seed``, too."""
-    torch.manual_seed(config.run.seed)
+    seed_generators(config.run.seed, device)
     return _build(config, splits)
 
 
 def _build(config: Config, splits: Splits) -> Learner:
     method = build_method(config.method.name, preset=config.method.preset, **config.method.options)
-    model = build_model(classes=splits.train.classes, **config.model.model_dump())
+    asked = config.model.model_dump(exclude={"head_bias"})
+    model = build_model(classes=splits.train.classes, **asked)
     train_split = splits.train
-    method.setup(Annotations(train_split.labels, train_split.classes, train_split.images))
+    annotations = Annotations(train_split.labels, train_split.classes, train_split.images)
+    method.setup(annotations)
+    if _choose_head_bias(config) == "frequency":
+        model.begin_at(method.expect(annotations))
     return Learner(model, method)
+
+
+def _choose_head_bias(config: Config) -> Literal["random", "frequency"]:
+    """A trunk that knows something needs few steps; no head should spend them on frequencies."""
+    wanted = method_class(config.method.name).begins_at_frequency
+    known = config.model.weights != "none"
+    return config.model.head_bias or ("frequency" if wanted and known else "random")
 
 
 def record_defaults(config: Config) -> Config:
@@ -76,7 +90,9 @@ def record_defaults(config: Config) -> Config:
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"labels": labels}),
-            "model": config.model.model_copy(update={"options": options}),
+            "model": config.model.model_copy(
+                update={"options": options, "head_bias": _choose_head_bias(config)}
+            ),
             "method": resolve_hyperparameters(config.method),
         }
     )

@@ -8,12 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tacit.methods.parts.priors import (
-    ExpectedPositives,
-    estimate_priors,
-    interpolate_prior,
-    measure_separation,
-)
+from tacit.methods.parts.priors import ExpectedPositives, estimate_priors
+from tacit.priors import interpolate_prior, measure_separation
 from tacit.types import Annotations
 
 
