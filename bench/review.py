@@ -35,7 +35,7 @@ from PIL import Image
 
 from tacit.data.source import Source
 from tacit.labels import SparseLabels
-from tacit.repair.opening import open_source
+from tacit.repair.opening import STORE, open_source
 from tacit.repair.queue import Wanted
 from tacit.repair.serving import bind, serve
 from tacit.repair.session import Review
@@ -54,6 +54,16 @@ with store.writing():
         at = "2026-01-01T00:00:00+00:00"
         store.add(Verdict(str(number), f"image {number}", "class 001", "present", "ann", at))
         print(number, flush=True)
+"""
+
+READ = """
+import select, sys, time
+from tacit.repair.store import Store
+count = 0
+while not count or not select.select([sys.stdin], [], [], 0.05)[0]:
+    assert [verdict.id for verdict in Store(sys.argv[1]).verdicts()] is not None
+    count += 1
+print(count)
 """
 
 
@@ -147,17 +157,30 @@ def served(review: Review) -> Any:
             thread.join()
 
 
-def press(folder: Path, clients: int, verdicts: int) -> Load:
-    """Let clients send verdicts, one at a time each, while somebody reads the store."""
-    found, lock, done = Load(), threading.Lock(), threading.Event()
-    review = make_review(folder, 5 * max(clients * verdicts, 100))
+@contextmanager
+def served_alone(folder: Path, suspects: int) -> Any:
+    """Serve a review in a process of its own, as people do."""
+    make_review(folder, suspects).queue.wait()
+    command = [sys.executable, __file__, "serve", "--suspects", str(suspects), "--at", str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
 
-    def read() -> None:
-        while not done.is_set():
-            try:
-                found.read += 1 + 0 * len(list(Store(review.store.path).verdicts()))
-            except Exception as error:
-                found.errors.append(f"reader: {error}")
+
+def serve_until_told(folder: Path, suspects: int) -> None:
+    """Serve what `make_review` wrote until nobody holds the other end of stdin."""
+    review = open_source(SuspectsFile(folder / FILE), make_source(suspects))
+    with served(review) as door:
+        print(json.dumps(door), flush=True)
+        sys.stdin.read()
+
+
+def press(folder: Path, clients: int, verdicts: int) -> Load:
+    """Let clients send verdicts, one at a time each, while another process reads the store."""
+    found, lock = Load(), threading.Lock()
 
     def send(port: int, headers: dict[str, str], client: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -168,29 +191,33 @@ def press(folder: Path, clients: int, verdicts: int) -> Load:
             started = time.perf_counter()
             connection.request("POST", "/api/verdicts", body, headers)
             answer = connection.getresponse()
-            told = json.loads(answer.read())
+            content = answer.read()
             taken = time.perf_counter() - started
             with lock:
                 found.sent += 1
                 found.statuses[str(answer.status)] += 1
                 found.seconds.append(taken)
                 if answer.status != 200:
-                    found.errors.append(str(told))
+                    found.errors.append(content.decode())
         connection.close()
 
-    with served(review) as (port, headers):
-        reader = threading.Thread(target=read)
-        reader.start()
-        senders = [
-            threading.Thread(target=send, args=(port, headers, client)) for client in range(clients)
-        ]
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join()
-        done.set()
-        reader.join()
-    found.stored = len({verdict.id for verdict in review.store.verdicts()})
+    store = folder / STORE
+    with served_alone(folder, 5 * max(clients * verdicts, 100)) as (port, headers):
+        command = [sys.executable, "-c", READ, str(store)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as reader:
+            senders = [
+                threading.Thread(target=send, args=(port, headers, client))
+                for client in range(clients)
+            ]
+            for sender in senders:
+                sender.start()
+            for sender in senders:
+                sender.join()
+            said, _ = reader.communicate("")
+            found.read = int(said or 0)
+    found.stored = len({verdict.id for verdict in Store(store).verdicts()})
     return found
 
 
@@ -244,6 +271,7 @@ def open_large(folder: Path, suspects: int) -> dict[str, float]:
                 answer.read()
         first = time.perf_counter()
         review.queue.wait()
+        review.audit.wait()
         review.next("ben", 30, Wanted(column=7))
         whole = time.perf_counter()
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -257,7 +285,7 @@ def open_large(folder: Path, suspects: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["load", "kill", "large", "open"])
+    parser.add_argument("what", choices=["load", "kill", "large", "open", "serve"])
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--verdicts", type=int)
     parser.add_argument("--rounds", type=int, default=20)
@@ -266,6 +294,9 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.what == "open":
         print(json.dumps(open_large(asked.at, asked.suspects)))
+        return
+    if asked.what == "serve":
+        serve_until_told(asked.at, asked.suspects)
         return
     with tempfile.TemporaryDirectory() as name:
         sys.exit(not measure(asked, Path(name)))

@@ -32,6 +32,7 @@ GROUND = {
     "types",
     "losses",
     "config",
+    "schema",
     "distributed",
     "modes",
     "ranges",
@@ -59,7 +60,8 @@ EDGES: dict[str, set[str]] = {
     "processes": {"errors"},
     "registry": {"errors"},
     "presets": {"errors"},
-    "config": {"errors"},
+    "schema": set(),
+    "config": {"errors", "schema"},
     "types": {"labels"},
     "devices": {"errors"},
     "ranges": {"errors"},
@@ -86,8 +88,18 @@ EDGES: dict[str, set[str]] = {
     "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "errors", "priors", "types"},
     "export": {"errors", "files", "models"},
-    "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
-    | {"processes"},
+    "prediction": {
+        "data",
+        "devices",
+        "errors",
+        "evaluation",
+        "files",
+        "images",
+        "locks",
+        "models",
+        "names",
+    }
+    | {"processes", "ranges"},
     "runs": GROUND
     | {
         "data",

@@ -19,7 +19,7 @@ from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.export.hub import find_pretrained
 from tacit.models.artefact import load_model, read_config
-from tacit.prediction.in_memory import AnyImage, Predictions, predict
+from tacit.prediction.in_memory import AnyImage, Precision, Predictions, predict
 from tacit.presets import find_preset
 from tacit.processes import find_process
 from tacit.ranges import check
@@ -85,6 +85,7 @@ def fit(
         (12, ['cf1', 'classes_scored', 'decided'])
     """
     _check_said(images=images, preset=preset, recipe=recipe, out=out, resume=resume)
+    _check_reporter(reporter)
     official = _read(labels, {"images": images, **options})
     config = _configure(
         recipe=recipe,
@@ -154,6 +155,8 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Trained
         >>> folder.cleanup()
     """
     name = check("name", str | Path, name)
+    if not str(name).strip():
+        raise UsageError("name is a folder, or a repository such as someone/birds, and is blank.")
     model = TrainedModel(find_pretrained(name, check("revision", str | None, revision)))
     load_model(model.folder)  # what is damaged is said now
     return model
@@ -196,7 +199,7 @@ class TrainedModel:
         threshold: float | None = None,
         batch: int = 32,
         device: str = "auto",
-        precision: str = "fp32",
+        precision: Precision = "fp32",
     ) -> Predictions:
         """Predict the classes of images, see `tacit.predict`.
 
@@ -294,6 +297,9 @@ class LogReporter:
         """Something that a person should know: a warning, which Python shows by itself."""
         LOG.warning("%s: %s", self.title, text)
 
+    def read(self, images: int) -> None:
+        """A frozen trunk reads images."""
+
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
         """An epoch begins."""
 
@@ -329,6 +335,16 @@ def _check_said(**said: Any) -> None:
         )
     if said["resume"] and said["out"] is None:
         raise UsageError("Say which run to resume: out=FOLDER.")
+
+
+def _check_reporter(reporter: Any) -> None:
+    wanted = [name for name in vars(LogReporter) if not name.startswith("_")]
+    missing = [name for name in wanted if not hasattr(reporter, name)]
+    if reporter is not None and missing:
+        raise UsageError(
+            f"reporter is an object with the methods {', '.join(wanted)}, and a "
+            f"{type(reporter).__name__} has no {missing[0]}."
+        )
 
 
 def _read(labels: Any, options: dict[str, Any]) -> OfficialSplits | None:

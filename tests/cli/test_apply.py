@@ -67,7 +67,7 @@ def test_the_difference_is_shown_first_and_everything_that_is_passed_over(
     assert "Train on it with: tacit train --data new.csv --images " in answer.err
     lines = Path("new.csv").read_text().splitlines()
     assert lines == ["file,labels,negatives", "1.jpg,cat;dog;bird,", "2.jpg,,dog", "3.jpg,bird,"]
-    told = [json.loads(line) for line in Path("new.changes.jsonl").read_text().splitlines()]
+    told = [json.loads(line) for line in Path("new.csv.changes.jsonl").read_text().splitlines()]
     assert [(line["image"], line["class"], line["new"]) for line in told] == [
         ("1.jpg", "bird", 1),
         ("2.jpg", "dog", -1),

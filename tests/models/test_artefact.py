@@ -49,8 +49,10 @@ def test_a_model_comes_back_bit_for_bit(
 ) -> None:
     with torch.enable_grad():
         model = trained_model(trunk, **options)
-    save_model(model, tmp_path / "deep" / "folder")
-    loaded: Any = load_model(tmp_path / "deep" / "folder")
+    save_model(model, str(tmp_path / "deep" / "folder"))  # a path or a string, whatever one has
+    assert read_config(str(tmp_path / "deep" / "folder")) == read_config(tmp_path / "deep/folder")
+    load_model(tmp_path / "deep" / "folder")
+    loaded: Any = load_model(str(tmp_path / "deep" / "folder"))
     assert not loaded.training
     assert loaded.classes == CLASSES
     assert loaded.size == 32

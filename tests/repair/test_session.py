@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from reviews import CLASSES, Served, make_review, make_source, serving, write_queue
 from tacit.errors import DataError, UsageError
 from tacit.repair.opening import open_review
 from tacit.repair.queue import Queue, Wanted
-from tacit.repair.sampling import draw_cells
 from tacit.repair.session import LEASE, Given, Review
 from tacit.repair.store import Store
 from tacit.repair.suspects_file import SuspectsFile
@@ -219,6 +217,7 @@ def test_the_cells_of_the_audit_are_asked_in_their_order_and_told_of_to_nobody(
 ) -> None:
     with serving(make_review(tmp_path, audit_share=1.0)) as served:
         review = served.review
+        review.audit.wait()
         asked = served.get("/api/questions?count=5")["questions"]
         cells = [tuple(map(int, each["cell"].split("-"))) for each in asked]
         assert cells == review.audit.cells[:5]
@@ -226,7 +225,8 @@ def test_the_cells_of_the_audit_are_asked_in_their_order_and_told_of_to_nobody(
             assert set(each) == EXPECTED
         sent = [{"id": str(n), "cell": asked[n]["cell"], "answer": "absent"} for n in (1, 0)]
         assert served.post(sent)[0] == 200
-        assert review.audit.answered(review.answers) == cells[:2]
+        review.audit.wait()
+        assert review.audit.result is not None and review.audit.result.looks == 2
     verdicts = list(review.store.verdicts())
     assert {each.stream for each in verdicts} == {"audit"}
     assert {each.probability for each in verdicts} == {review.audit.probability[cells[0]]}
@@ -241,27 +241,39 @@ EXPECTED = {
 def test_what_the_queue_has_answered_counts_where_the_audit_drew_it(tmp_path: Path) -> None:
     review = make_review(tmp_path, audit_share=0.0)
     with review:
-        second = review.audit.cells[1]
-        review.answer("ann", review.ask(second), "present")
-        assert review.audit.answered(review.answers) == []
-        review.answer("ann", review.ask(review.audit.cells[0]), "present")
-        assert review.audit.answered(review.answers) == review.audit.cells[:2]
+        review.audit.wait()
+        looks = []
+        for cell in (review.audit.cells[1], review.audit.cells[0]):
+            review.answer("ann", review.ask(cell), "present")
+            review.audit.wait()
+            assert review.audit.result is not None
+            looks.append(review.audit.result.looks)
+        assert looks == [0, 2]
+    assert {each.stream for each in review.store.verdicts()} == {"queue"}
 
 
-def test_cells_are_drawn_as_often_as_chance_says() -> None:
-    labels = make_source(50).labels
-    counts = np.zeros(labels.shape)
-    for seed in range(400):
-        sample = draw_cells(labels, seed, size=15)
-        assert len(sample.cells) == 15 == len(set(sample.cells))
-        for cell in sample.cells:
-            counts[cell] += 1
-    assert not counts[labels.dense() == 1].any()
-    drawn = counts[labels.dense() == 0] / 400
-    assert drawn.mean() == pytest.approx(15 / 150)
-    assert drawn.std() == pytest.approx(np.sqrt(0.1 * 0.9 / 400), rel=0.25)
-    everything = draw_cells(labels, 0, size=1000)
-    assert len(everything.cells) == 150 and everything.probability[everything.cells[0]] == 1
+def test_what_the_audit_says_is_said_beside_the_question(tmp_path: Path) -> None:
+    """A person who knows the truth: every unknown cell of dogs is there, and no other."""
+    review = make_review(tmp_path, audit_share=0.5)
+    with review:
+        review.audit.wait()
+        for _ in range(40):
+            question = review.next("ann")[0]
+            review.answer("ann", question, "present" if question.label == "dog" else "absent")
+        review.audit.wait()
+        result = review.audit.result
+        assert result is not None and 5 < result.looks < 60
+        assert result.low <= 30 <= result.high  # dogs are labelled on 10 of 40 images
+        assert review.sentence().startswith("40 looks. About")
+    assert (tmp_path / "audit.json").exists()
+    again = make_review(tmp_path)
+    with again:
+        again.audit.wait()
+        assert again.audit.cells == review.audit.cells
+        assert again.audit.result is not None and again.audit.result.looks == result.looks
+    (tmp_path / "audit.json").write_text("[]")
+    with pytest.raises(DataError, match="holds no audit; delete it"):
+        make_review(tmp_path)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ COMMANDS: dict[str, Row | Callable[..., Any]] = {
     "demo": Row("tacit.cli.demo:demo", "See it work: train four methods on generated images."),
     "train": Row("tacit.cli.train:train", "Train a model from incomplete labels."),
     "evaluate": Row("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
+    "decide": Row("tacit.cli.decide:decide", "Decide labels for another goal, without training."),
     "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
     "compare": Row("tacit.cli.compare:compare", "Train methods side by side, and write one table."),
     "report": Row("tacit.cli.report:report", "Write one page about a run, or about several."),

@@ -15,11 +15,13 @@ from tacit.data.knowledge.options import BESIDE, CompletedListing, SideOptions, 
 from tacit.data.listing import Absent, Listing, find_missing
 from tacit.data.source import OfficialSplits, Source
 from tacit.data.split_names import find_kind
-from tacit.errors import DataError
-from tacit.ranges import check_arguments
+from tacit.errors import DataError, UsageError
+from tacit.files import is_there
+from tacit.ranges import check_arguments, checked
 from tacit.registry import check_options
 
 
+@checked
 def load(
     labels: str | Path | Any,
     *,
@@ -61,6 +63,8 @@ def load(
         >>> source.classes, source.labels[1].tolist()
         (('cat', 'dog'), [1, 1])
     """
+    if isinstance(labels, str) and not labels.strip():
+        raise UsageError("labels are a path or a table, and this path is blank.")
     folder = None if images is None else Path(images)
     listing = _read_any(labels, {"images": folder, "absent": absent, **options}, format)
     beside = SideOptions(groups, taxonomy, catalogue, at_most, merge_duplicates)
@@ -70,7 +74,10 @@ def load(
 
 def read_official_splits(labels: Path | Any, options: dict[str, Any]) -> OfficialSplits:
     """Read all splits of a data set for training: a path, or a table in memory."""
-    whole = read_completed(labels, options)
+    try:
+        whole = read_completed(labels, options)
+    except DataError as error:
+        raise DataError(_add_advice(str(error), labels, options)) from error
     listing = whole.listing
     _refuse_missing(listing, labels, options)
     if not listing.splits:
@@ -152,16 +159,24 @@ def _refuse_missing(listing: Listing, labels: Path | Any, options: Mapping[str, 
         )
     names = ", ".join(missing[:5])
     more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-    advice = "Take their rows out, or bring them there."
-    if isinstance(labels, str | Path):
-        command = shlex.join(["tacit", "check", str(labels), *write_flags(options)])
-        advice = (
-            f"To see what else is wrong, and to write labels without these images: {command} "
-            f"--clean cleaned/labels.csv"
-        )
     raise DataError(
-        f"{len(missing):,} of the {len(listing):,} images of {where} are not in {listing.root}: "
-        f"{names}{more}. {advice}"
+        _add_advice(
+            f"{len(missing):,} of the {len(listing):,} images of {where} are not in "
+            f"{listing.root}: {names}{more}.",
+            labels,
+            options,
+        )
+    )
+
+
+def _add_advice(problem: str, labels: Path | Any, options: Mapping[str, Any]) -> str:
+    """Say how to see whatever else is wrong with a file of labels, and how to mend it."""
+    if not isinstance(labels, str | Path) or not Path(labels).exists():
+        return problem
+    command = shlex.join(["tacit", "check", str(labels), *write_flags(options)])
+    return (
+        f"{problem} To see what else is wrong, and to write labels without it: {command} --clean "
+        f"cleaned/labels.csv"
     )
 
 
@@ -174,7 +189,7 @@ def _read_any(labels: str | Path | Any, options: dict[str, Any], format: str | N
 
 def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:
     """Call a reader whose options came from a recipe and may be misspelt."""
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
     check_options(f"the format '{name}'", options, find_reader(name).read, BESIDE)

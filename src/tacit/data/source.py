@@ -131,6 +131,10 @@ class Source:
         """Return the same images, opened from pixels that are scaled already."""
         return self._replace(open=pixels.open, pixels=pixels)
 
+    def with_open(self, open: Callable[[int], Image]) -> Source:
+        """Return the same images, read in another way, such as larger."""
+        return self._replace(open=open)
+
     def with_side(self, side: SideInformation) -> Source:
         """Return the same images with side information."""
         return self._replace(side=side)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tacit.errors import DataError, UsageError
 from tacit.labels import SparseLabels
+from tacit.ranges import checked
 from tacit.repair.ratios import (
     Blocks,
     Counts,
@@ -127,6 +128,7 @@ class Missing:
             yield from self.top(count)[known:]
 
 
+@checked
 def find_missing(
     labels: Any,
     scores: Any,
@@ -154,8 +156,8 @@ def find_missing(
         labels_per_image: How many labels an image should have on average.
     """
     names = classes or _find_names(labels) or _find_names(scores)
-    known = labels if isinstance(labels, SparseLabels) else _to_array(labels).astype(np.int8)
-    given = _to_array(scores)
+    known = labels if isinstance(labels, SparseLabels) else _to_array("labels", labels)
+    given = _to_array("scores", scores)
     shape = known.shape
     if len(shape) != 2 or given.shape != shape or not min(shape):
         raise UsageError(
@@ -164,8 +166,12 @@ def find_missing(
     names = tuple(map(str, names or range(shape[1])))
     if len(names) != shape[1]:
         raise UsageError(f"There are {len(names)} names for {shape[1]} classes.")
-    if not isinstance(known, SparseLabels) and not np.isin(known, (-1, 0, 1)).all():
-        raise DataError("Labels hold 1 known positive, 0 unknown and -1 known negative alone.")
+    if len(set(names)) < len(names):
+        raise UsageError("classes names one class twice; every column has a name of its own.")
+    if not isinstance(known, SparseLabels):
+        if not np.isin(known, (-1, 0, 1)).all():
+            raise DataError("Labels hold 1 known positive, 0 unknown and -1 known negative alone.")
+        known = known.astype(np.int8)
     if not np.isfinite(given).all():
         broken = int((~np.isfinite(given)).sum())
         raise DataError(f"{broken:,} of {given.size:,} scores are no numbers, and have no rank.")
@@ -243,9 +249,10 @@ def find_prior(
         rate, rests_on = labelling_rate, "stated"
     elif labels_per_image is not None:
         present = positives.sum() / counts.images
-        if labels_per_image < present:
+        if not present <= labels_per_image <= len(positives):
             raise UsageError(
-                f"There are {present:.2f} known labels an image, more than {labels_per_image:g}."
+                f"There are {present:.2f} known labels an image, of {len(positives)} classes, so "
+                f"that labels_per_image is not {labels_per_image:g}."
             )
         rate, rests_on = present / labels_per_image, "labels per image"
     else:
@@ -346,8 +353,18 @@ def describe_prior(prior: Prior) -> str:
     )
 
 
-def _to_array(values: Any) -> NDArray[Any]:
+def _to_array(what: str, values: Any) -> NDArray[Any]:
     """Return an array of what has rows and columns: tables, sparse matrices, tensors, lists."""
+    array = _read_array(values)
+    if array.dtype.kind not in "biuf":
+        raise UsageError(
+            f"{what} are numbers, an array of images by classes, not {type(values).__name__} of "
+            f"{array.dtype}."
+        )
+    return array
+
+
+def _read_array(values: Any) -> NDArray[Any]:
     if hasattr(values, "column_names") and hasattr(values, "column"):  # Arrow
         return np.column_stack([values.column(k).to_numpy() for k in range(values.num_columns)])
     if hasattr(values, "toarray"):  # SciPy

@@ -14,6 +14,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something about the run that a person should know before it begins."""
 
+    def read(self, images: int) -> None:
+        """A frozen trunk reads so many images more, or fewer, once for a whole phase."""
+
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
         """An epoch begins, or goes on after ``done`` of its steps."""
 
@@ -31,6 +34,9 @@ class Silent:
         pass
 
     def note(self, text: str) -> None:
+        pass
+
+    def read(self, images: int) -> None:
         pass
 
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:

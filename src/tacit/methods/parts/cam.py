@@ -11,7 +11,7 @@ from torch import Tensor
 
 Normalisation = Literal["spatial", "batch_minmax", "batch_div_max"]
 
-# A map whose values lie closer together than this points nowhere; it is added to what divides.
+# A map whose values lie closer together than this points nowhere.
 FLAT = 1e-8
 
 

@@ -9,6 +9,7 @@ import { showReport } from "./report.js";
 
 const AHEAD = 50; // questions that are held at least, so that the server may be away for a while
 const PART = 30;
+const SURE = 3; // of them that stay when the queue has learned
 
 const page = {
   state: null,
@@ -228,6 +229,10 @@ function showProgress(progress) {
   const share = page.state.suspects ? 1 - progress.left / page.state.suspects : 1;
   find("bar").setAttribute("aria-valuenow", String(Math.round(share * 100)));
   find("bar-fill").style.width = `${Math.max(share * 100, 0.5)}%`;
+  if (page.progress && progress.turns !== page.progress.turns && !page.outbox.unsaved) {
+    page.held.length = Math.min(page.held.length, SURE); // the rest comes in a better order
+    fetchMore();
+  }
   page.progress = progress;
 }
 
