@@ -257,11 +257,13 @@ def find_prior(
         rate, rests_on = present / labels_per_image, "labels per image"
     else:
         rate, rests_on = estimate_rate(counts, seen), "estimated"
-    rates = share_rate(rate, seen, positives)
+    rates = share_rate(rate, seen, measure_telling(counts, seen), positives)
     missing = np.minimum(positives * (1 / rates - 1), counts.unknown.sum(1))
-    ends = _bound(rates, rests_on, CLASS_SPREAD, positives, counts)
-    whole = np.full(len(rates), rate)
-    few, most = _bound(whole, rests_on, 0.0, positives, counts)
+    lowest, whole = rates, rate
+    if rests_on == "estimated":  # what the scores do not rule out
+        lowest, whole = np.minimum(rates, seen), float(positives.sum() / (positives / seen).sum())
+    ends = _bound(lowest, rests_on, CLASS_SPREAD, positives, counts)
+    few, most = _bound(np.full(len(rates), whole), rests_on, 0.0, positives, counts)
     return Prior(rate, rests_on, rates, missing, *ends, float(few.sum()), float(most.sum()))
 
 
@@ -290,21 +292,29 @@ def estimate_rate(counts: Counts, seen: Floats) -> float:
     Scores that tell nothing would have it that everything is missing: known positives are as rare
     among the highest of them as anywhere. So each class counts as far as they are less rare there.
     """
+    positives = counts.positive.sum(1)
+    missing = measure_telling(counts, seen) * positives * (1 / seen - 1)
+    return float(positives.sum() / (positives + missing).sum())
+
+
+def measure_telling(counts: Counts, seen: Floats) -> Floats:
+    """Return how much scores tell of each class, (C,): 0 for nothing, near 1 for a lot."""
     positives, unknown = counts.positive.sum(1), counts.unknown.sum(1)
     anywhere = positives / np.maximum(positives + unknown, 1)
-    told = np.clip(1 - anywhere / seen, 0, 1)
-    return float(positives.sum() / (positives + told * positives * (1 / seen - 1)).sum())
+    telling: Floats = np.clip(1 - anywhere / seen, 0, 1)
+    return telling
 
 
-def share_rate(rate: float, seen: Floats, positives: Floats) -> Floats:
+def share_rate(rate: float, seen: Floats, telling: Floats, positives: Floats) -> Floats:
     """Return a labelling rate for each class that together make up the one of all, (C,).
 
-    Each lies halfway, on the scale of logarithms, between the rate of all and what was measured
-    for the class: a class that is hard to see looks less often labelled than it is.
+    Each lies between the rate of all and what was measured for the class, halfway on the scale of
+    logarithms where scores tell a lot of it: a class that is hard to see looks less often labelled
+    than it is.
     """
     if rate == 1:
         return np.ones_like(seen)
-    drawn = np.sqrt(rate * seen)
+    drawn = rate * (seen / rate) ** (telling / 2)
     wanted = positives.sum() / rate
     low, high = 1e-3, 1e3
     for _ in range(60):
