@@ -62,7 +62,7 @@ def _page(rows: list[Row], seeds: int, gain: float) -> str:
 
 The four trainings of `tacit demo`, each with {seeds} seeds: mean and standard deviation of the
 test mAP in percent, identification of missing labels in the last epoch, and seconds of training
-on a shared machine, where a factor of two may mean nothing. The epoch was chosen on validation
+on a machine that did other things as well, which say little. The epoch was chosen on validation
 images with clean labels. Images, observed labels and split are the same for all; a seed moves
 weights, order and augmentation.
 

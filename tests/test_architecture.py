@@ -32,6 +32,7 @@ GROUND = {
     "types",
     "losses",
     "config",
+    "schema",
     "distributed",
     "modes",
     "ranges",
@@ -59,7 +60,8 @@ EDGES: dict[str, set[str]] = {
     "processes": {"errors"},
     "registry": {"errors"},
     "presets": {"errors"},
-    "config": {"errors"},
+    "schema": set(),
+    "config": {"errors", "schema"},
     "types": {"labels"},
     "devices": {"errors"},
     "ranges": {"errors"},
@@ -86,7 +88,17 @@ EDGES: dict[str, set[str]] = {
     "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "errors", "priors", "types"},
     "export": {"errors", "files", "models"},
-    "prediction": {"data", "devices", "errors", "files", "images", "locks", "models", "names"}
+    "prediction": {
+        "data",
+        "devices",
+        "errors",
+        "evaluation",
+        "files",
+        "images",
+        "locks",
+        "models",
+        "names",
+    }
     | {"processes", "ranges"},
     "runs": GROUND
     | {
@@ -127,11 +139,12 @@ EDGES: dict[str, set[str]] = {
     | {"models", "prediction", "repair", "report", "runs", "tacit", "teachers", "training"},
     "__main__": {"cli"},
     "trained_model": GROUND
-    | {"data", "export", "models", "prediction", "presets", "runs", "training"},
+    | {"data", "experiments", "export", "models", "prediction", "presets", "report", "runs"}
+    | {"training"},
     "observed_labels": {"labels"},
     "estimator": GROUND
     | {"data", "evaluation", "models", "observed_labels", "prediction", "presets"}
-    | {"trained_model", "training"},
+    | {"training"},
     # The names of the package itself, each looked up when it is used.
     "tacit": {"data", "estimator", "methods", "prediction", "repair", "trained_model", "types"}
     | {"version"},

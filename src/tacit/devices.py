@@ -50,6 +50,19 @@ def _own_cuda_device() -> torch.device:
     return device
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16; one that has none is slower with it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return True
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is None:  # a torch that only knows of processors of Intel and AMD
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    found = ask()
+    return any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """The precision of a forward pass; losses and metrics always use 32 bits or more."""
     if precision == "bf16":

@@ -271,7 +271,8 @@ def unread_names(photos: Photos) -> Expected:
 
 
 def unread_column(photos: Photos) -> Expected:
-    photos.write({"shop": [f"shop {n % 3}" for n in range(len(photos.rows))]})
+    shops = [f"shop {n % 3}" for n in range(len(photos.rows))]
+    photos.write({"shop": shops, "till no": range(len(photos.rows))})
     return {("unread_column", None)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Photos:
         self.rows.append({"file": name, "split": split, "labels": labels})
         return self.images / name
 
-    def write(self, columns: dict[str, list[Any]] | None = None) -> Path:
+    def write(self, columns: Mapping[str, Iterable[Any]] | None = None) -> Path:
         """Write the table, with further columns if any."""
         for name, cells in (columns or {}).items():
             for row, cell in zip(self.rows, cells, strict=True):

@@ -20,7 +20,7 @@ LOOKED_AT = {"no_images", "few_classes"}
 # Mended by saying what a column is.
 SAID = {
     "unread_names": {"negative_column": "not"},
-    "unread_column": {"other_columns": ["shop"]},
+    "unread_column": {"other_columns": ["shop", "till no"]},
 }
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmark_copies import touch_image
 from data.formats.examples import table, xmp
 from tacit.data.formats import read_listing
+from tacit.repair.store import Store
 from tacit.repair.suspects_file import write_suspects
 from tacit.repair.verdict_files import read_verdicts, write_verdicts
 from tacit.repair.verdicts import Verdict
+from tacit.runs.folder import Run
 
 Call = Callable[..., Any]
 VERDICTS = """\
@@ -59,10 +64,10 @@ def test_the_difference_is_shown_first_and_everything_that_is_passed_over(
     assert "2.jpg, cat: ann: present, ben: absent -> left" in answer.out
     assert "1 images are not in the labels; 1 verdicts are passed over:\n  9.jpg" in answer.out
     assert "no class is called 'birds': 1 verdicts are passed over; is it 'bird' now?" in answer.out
-    assert "Train on it with: tacit train --data new.csv --set data.options.images=" in answer.err
+    assert "Train on it with: tacit train --data new.csv --images " in answer.err
     lines = Path("new.csv").read_text().splitlines()
     assert lines == ["file,labels,negatives", "1.jpg,cat;dog;bird,", "2.jpg,,dog", "3.jpg,bird,"]
-    told = [json.loads(line) for line in Path("new.changes.jsonl").read_text().splitlines()]
+    told = [json.loads(line) for line in Path("new.csv.changes.jsonl").read_text().splitlines()]
     assert [(line["image"], line["class"], line["new"]) for line in told] == [
         ("1.jpg", "bird", 1),
         ("2.jpg", "dog", -1),
@@ -99,15 +104,24 @@ def test_wrong_requests_are_refused(
     assert not Path("new.csv").exists()
 
 
-def test_a_models_word_needs_an_audit(call: Call, labels: Path) -> None:
+def test_a_models_word_needs_an_audit_that_bears_it_out(call: Call, labels: Path) -> None:
     write_them(Path())
-    answer = call(
-        "apply",
-        "verdicts.csv",
-        *("--data=labels.csv", "--out=new.csv", "--accept-above=0.8"),
-        "--suspects=suspects.parquet",
-    )
+    flags = ("--data=labels.csv", "--accept-above=0.8", "--suspects=suspects.parquet", "--json")
+    answer = call("apply", "verdicts.csv", *flags, "--out=new.csv")
     assert answer.status == 2 and "only where an audit bears it out" in answer.err
+    for right, status in ((10, 2), (40, 0)):
+        given = [
+            Verdict(f"{n}", f"x{n}", "cat", "present", "ann", "", "audit", 0.1, 0.9)
+            for n in range(right)
+        ]
+        given.append(Verdict("no", "y", "cat", "absent", "ann", "", "audit", 0.1, 0.95))
+        write_verdicts(Path("audit.jsonl"), given)
+        answer = call("apply", "audit.jsonl", *flags, "--dry-run")
+        assert answer.status == status
+        if status:
+            assert "The audit bears out 0.6" in answer.err and "less than 0.8" in answer.err
+    summary = answer.json()
+    assert summary["by_model"] == 1 and 0 < summary["expected_wrong"] <= summary["most_wrong"] < 0.2
 
 
 @pytest.mark.parametrize(
@@ -148,7 +162,7 @@ def test_a_folder_of_images_with_keywords_is_repaired_and_read_as_it_is_then(
     Path("v.csv").write_text("image,class,answer\n2.jpg,cat,present\n")
     assert call("check", images, "--no-decode").status == 0
     answer = call("apply", "v.csv", "--data", images, "--out=new")
-    assert answer.status == 0 and "--data new --set data.options.images=" in answer.err
+    assert answer.status == 0 and "--data new --images " in answer.err
     assert "my photos'" in answer.err
     listing = read_listing(Path("new"), images=images)
     assert listing.labels.dense().tolist() == [[0, 1, 1], [0, 1, 1], [1, 0, 0]]
@@ -250,3 +264,46 @@ def test_a_run_without_a_file_of_labels_or_without_a_review_is_refused(
     assert answer.status == 2 and "'scenes', which is no file of labels; name one" in answer.err
     answer = call("apply", trained, "--data=labels.csv", "--out=new.csv")
     assert answer.status == 3 and "has 0 reviews; name the file of one" in answer.err
+
+
+def test_a_review_is_applied_to_the_labels_of_its_run_and_goes_on(
+    call: Call, labels: Path, small: tuple[str, ...]
+) -> None:
+    rows = [f"{n}.jpg,{('cat', 'dog', 'bird')[n % 3]}" for n in range(40)]
+    for row in rows:
+        touch_image(Path("images") / row.split(",")[0])
+    Path("labels.csv").write_text("\n".join(["file,labels", *rows]) + "\n")
+    flags = [flag for flag in small if "data.options" not in flag]
+    images = f"--set=data.options.images={Path('images').absolute()}"
+    assert (
+        call("train", "--data=labels.csv", "--method=an", "--out=run", images, *flags).status == 0
+    )
+    run = Run("run")
+    train = run.splits().train
+    run.repair.mkdir()
+    store = Store.open(run.repair / "verdicts.sqlite", train.fingerprint(), train.classes)
+    at = "2026-01-01T00:00:00Z"
+    store.add(Verdict("1", train.images[0], "bird", "present", "ann", at))
+    store.add(Verdict("2", train.images[1], "bird", "absent", "ann", at, "added"))
+    with store.writing():  # while somebody goes on
+        answer = call("apply", "run", "--out=new.csv", "--json")
+    assert answer.status == 0
+    summary = answer.json()
+    assert not summary["edited"]
+    assert summary["added"] + summary["confirmed"] + summary["removed"] + summary["absent"] == 2
+    # Somebody edits the labels of a cell that was shown as unknown.
+    text = Path("labels.csv").read_text()
+    line = next(row for row in rows if row.endswith("dog") and row.split(",")[0] in train.images)
+    Path("labels.csv").write_text(text.replace(f"\n{line}\n", f"\n{line};cat\n"))
+    store.add(Verdict("3", line.split(",")[0], "cat", "absent", "ben", at))
+    summary = call("apply", "run", "--dry-run", "--json").json()
+    assert summary["edited"]
+    assert [c["kind"] for c in summary["conflicts"] if c["label"] == "cat"] == ["edited"]
+
+
+def test_a_review_of_a_newer_tacit_is_refused(call: Call, labels: Path) -> None:
+    Store.open("review.sqlite", "f00d", ("a", "b"))
+    with closing(sqlite3.connect("review.sqlite")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    answer = call("apply", "review.sqlite", "--data=labels.csv", "--dry-run")
+    assert answer.status == 3 and "newer" in answer.err

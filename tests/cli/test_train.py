@@ -311,6 +311,17 @@ def test_long_epochs_say_how_far_they_are_where_nobody_watches_a_bar(
     assert told and told[0].startswith("an epoch 1/1 · 1 of ") and told[0].endswith(" left")
 
 
+def test_reading_with_a_frozen_trunk_is_no_silence(
+    call: Call, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tacit.cli.progress.PAUSE", 0.0)
+    frozen = ("--set=phases.freeze=['trunk']", "--set=phases.features=pooled")
+    lines = call("train", "--method=an", "--out=run", *small, *frozen).err.splitlines()
+    told = [line for line in lines if line.startswith("an the trunk reads images, ")]
+    # 96 trained and 24 validated images, in batches of 64.
+    assert [line.split(" or so")[0].split()[-1] for line in told] == ["64", "128", "192"]
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     (tmp_path / "photos").mkdir()
@@ -336,7 +347,7 @@ def test_all_missing_images_are_counted_and_the_next_command_is_one(
     assert (answer.status, Path("run").exists()) == (3, False)
     assert "7 of the 60 images of photos.csv are not in photos: 0.png, 1.png, 2.png" in answer.err
     assert "4.png and 2 more" in answer.err
-    command = answer.err.rstrip().partition("images: tacit ")[2].split(" ")
+    command = answer.err.rstrip().partition("without it: tacit ")[2].split(" ")
     assert call(*command).status == 1
     assert call("train", "--data=cleaned/labels.csv", images, *QUICK).status == 0
 
@@ -348,4 +359,35 @@ def test_images_that_are_nowhere_are_asked_for(call: Call, table: Path) -> None:
     assert "--images FOLDER" in answer.err
     found = call("train", "--data=photos.csv", "--images=elsewhere", *QUICK)
     assert found.status == 0
+    assert re.search("The test labels are observed ones.* reaches mAP \\d+", found.err)
     assert "left out 1 columns: shop" in found.err  # and the user is told what was not read
+
+
+def test_labels_are_decided_for_a_goal(call: Call, small: tuple[str, ...], tmp_path: Path) -> None:
+    flags = ("--method=an", "--out", "run", "--goal=labels=2", "--labels-per-image=3")
+    answer = call("train", *flags, "--set=data.validation_labels=observed", *small)
+    assert answer.status == 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())["decisions"]
+    assert saved["goal"] == "labels=2"
+    assert saved["labels_per_image"]["source"] == "stated"
+    assert saved["labels_per_image"]["value"] == pytest.approx(3, abs=0.01)
+    assert saved["expected"]["labels"] == pytest.approx(2, abs=0.1)
+    assert "for labels=2" in answer.err and "3.00 labels per image, as stated" in answer.err
+    assert "decided OF1" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--goal=f2", "'f2' is no goal"),
+        ("--goal=precision=2", "share below 1"),
+        ("--labels-per-image=0.2", "has 1.00 known labels on average"),
+        ("--labels-per-image=13", "of 12 classes"),
+    ],
+)
+def test_a_goal_that_makes_no_sense_ends_before_training(
+    call: Call, small: tuple[str, ...], flag: str, said: str, tmp_path: Path
+) -> None:
+    answer = call("train", "--out", "run", flag, "--set=data.validation_labels=observed", *small)
+    assert answer.status == 2 and said in answer.err
+    assert not (tmp_path / "run" / "run.json").exists()

@@ -42,6 +42,8 @@ def add_repair(name: str, make: Callable[[Path], Path]) -> None:
         path = folder / where["path"]
         labels = read_labels(path, format=EXAMPLES[name][0])
         images, classes = list(labels.listing.images), list(labels.listing.classes)
+        if not classes:
+            return
         answers = ("present", "absent")
         given = [
             Verdict(str(n), random.choice(images), random.choice(classes), answer, "ann", "2026")  # type: ignore[arg-type]

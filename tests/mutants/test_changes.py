@@ -99,6 +99,9 @@ def test_the_score_leaves_out_what_is_equivalent() -> None:
     results = {"a.py::f::x => y": "killed", "a.py::f::x => z": "lived", "b.py::g::1 => 2": "killed"}
     results["b.py::g::equal"] = "equivalent"
     page = write_page(results, {"b.py::g::equal": "Both are so."}, 9, 4, 0)
+    assert "`make mutants MUTANTS='--sample 4'`" in page
+    again = write_page(results, {"b.py::g::equal": "Both are so."}, 9, 4, 5)
+    assert "`make mutants MUTANTS='--sample 4 --seed 5'`" in again
     assert "| 4 | 2 | 1 | 1 | 66.7% |" in page and "b.py::g::equal\n    Both are so." in page
 
 

@@ -1,4 +1,4 @@
-"""Recipes that come with the package: they resolve, and the toy trunk warns of itself."""
+"""Recipes that come with the package: they resolve, and photographs get one of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tacit.config import resolve
 from tacit.errors import UsageError
 from tacit.presets import find_preset, list_presets
-from tacit.training.checks import find_toy_trunk
+from tacit.training.checks import check_trunk
 from tacit.training.run import complete
 
 
@@ -33,7 +33,7 @@ def test_an_unknown_preset_is_named_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "refused"),
     [
         (("data.name=photos.csv",), True),
         (("data.name=photos.csv", "model.trunk=tiny"), False),  # who says it means it
@@ -41,7 +41,9 @@ def test_an_unknown_preset_is_named_with_the_known_ones() -> None:
         (("data.name=scenes",), False),
     ],
 )
-def test_photographs_on_the_toy_trunk_are_told(settings: tuple[Any, ...], said: bool) -> None:
-    found = find_toy_trunk(resolve(settings=settings))
-    assert (found is not None) == said
-    assert found is None or ("--preset quick" in found and "photos.csv" in found)
+def test_photographs_on_the_toy_trunk_are_refused(settings: tuple[Any, ...], refused: bool) -> None:
+    config = resolve(settings=settings)
+    if not refused:
+        return check_trunk(config)
+    with pytest.raises(UsageError, match=r"photos.csv .*--preset quick.*tacit\[weights\]"):
+        check_trunk(config)

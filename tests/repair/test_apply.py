@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tacit.config import DataConfig
+from tacit.data.formats import read_listing
 from tacit.data.listing import Listing
+from tacit.data.splits import load_splits
 from tacit.errors import DataError, UsageError
 from tacit.labels import SparseLabels
 from tacit.repair.accept import accept_suspects, trace
-from tacit.repair.apply import Difference, Settling, compare, fingerprints
+from tacit.repair.apply import Difference, Settling, compare
 from tacit.repair.suspects_file import SuspectsFile, write_suspects
+from tacit.repair.verdict_files import is_about
 from tacit.repair.verdicts import Answer, Stream, Verdict
 
 CLASSES = ("bird", "cat", "dog")
@@ -99,7 +103,7 @@ def test_a_label_that_came_with_the_data_goes_only_where_a_person_says_absent() 
 def test_labels_that_were_edited_since_are_not_written_over_unless_one_says_so() -> None:
     given = [say("1 cat", "absent"), say("1 bird", "present")]
     for rule, kept in (("skip", True), ("last", False)):
-        difference = compare(listing(), given, conflicts=rule, data="of other labels")  # type: ignore[arg-type]
+        difference = compare(listing(), given, conflicts=rule, edited=True)  # type: ignore[arg-type]
         assert difference.edited
         assert [(c.kind, c.outcome == "none") for c in difference.conflicts] == [("edited", kept)]
         assert len(difference.changes) == (1 if kept else 2)
@@ -107,23 +111,35 @@ def test_labels_that_were_edited_since_are_not_written_over_unless_one_says_so()
 
 def test_what_an_earlier_answer_wrote_is_no_edit_of_somebody_else() -> None:
     given = [say("1 cat", "present", at=1), say("1 cat", "absent", at=2)]
-    difference = compare(listing(), given, data="of other labels")
+    difference = compare(listing(), given, edited=True)
     assert changes(difference) == [("1.jpg", "cat", 1, -1, "person")]
     assert not difference.conflicts
 
 
-def test_labels_are_known_as_a_whole_and_by_their_split() -> None:
-    whole = listing(splits=("train", "test", "train"))
-    (data,) = fingerprints(listing([DENSE[0], DENSE[2]])) & set[str]() or {""}
-    assert len(fingerprints(whole)) == 3 and data == ""
-    assert not compare(whole, [], data=whole.source("train").fingerprint()).edited
-    assert not compare(whole, [], data=whole.source().fingerprint()).edited
+def test_labels_are_known_as_a_whole_by_their_split_and_by_what_is_trained_on(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{n}.jpg,{'cat' if n % 2 else 'dog'}," for n in range(40)]
+    for row in rows:
+        (tmp_path / row.split(",")[0]).write_bytes(b"an image")
+    (tmp_path / "plain.csv").write_text("\n".join(["file,labels", *(r[:-1] for r in rows)]))
+    split = [row + ("train" if n < 30 else "test") for n, row in enumerate(rows)]
+    (tmp_path / "split.csv").write_text("\n".join(["file,labels,split", *split]))
+    for name in ("plain.csv", "split.csv"):
+        path = tmp_path / name
+        found, config = read_listing(path), DataConfig(name=str(path))
+        known = [found.source(), load_splits(config).train]
+        known += [found.source("train")] if name == "split.csv" else []
+        assert all(is_about(source.fingerprint(), found, config) for source in known)
+        assert len({source.fingerprint() for source in known}) == len(known)
+        path.write_text(path.read_text().replace("3.jpg,cat", "3.jpg,dog"))
+        assert not is_about(known[0].fingerprint(), read_listing(path), config)
 
 
 def test_where_absence_was_only_concluded_nothing_is_overruled() -> None:
     complete = listing([[1, -1, -1], [-1, -1, 1]])
     given = [say("1 cat", "present")]
-    difference = compare(complete, given, data="of other labels")
+    difference = compare(complete, given, edited=True)
     assert changes(difference) == [("1.jpg", "cat", -1, 1, "person")] and not difference.conflicts
 
 

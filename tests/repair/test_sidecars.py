@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.formats.examples import xmp, xmp_packet
-from data.formats.test_round_trip import NAMES, folder
+from data.formats.test_round_trip import NAMES, folder, listings, with_files
 from data.formats.test_xmp import embed, keywords, write
 from tacit.data.formats import read_listing
 from tacit.data.formats.xmp import SUBJECT, TAGS, TREE, read_keywords
+from tacit.data.listing import Listing
 from tacit.errors import DataError, UsageError
 from tacit.repair.apply import Change, compare
 from tacit.repair.verdicts import Answer, Verdict
-from tacit.repair.write_back.sidecars import edit_packet
+from tacit.repair.write_back.sidecars import EMPTY, edit_packet
 from tacit.repair.write_back.write import (
     Written,
     complete_difference,
@@ -180,3 +182,34 @@ def test_an_odd_name_that_paths_are_written_with_is_a_flat_keyword() -> None:
     with folder():
         found = read_keywords(edit(xmp_packet(), ("a/b|c", 1)).encode(), Path())
     assert found.items == {SUBJECT: ["a/b|c"]}
+
+
+@SETTINGS
+@given(listing=listings(), data=st.data())
+def test_any_keywords_are_repaired_and_read_again(listing: Listing, data: st.DataObject) -> None:
+    with folder() as here:
+        plain = replace(listing, images=[Path(name).name for name in listing.images], splits=())
+        if len({name.lower() for name in plain.images}) < len(plain) or not with_files(plain, here):
+            return  # a sidecar is found whatever the case of its name
+        try:
+            for row, image in enumerate(plain.images):
+                states = zip(plain.classes, plain.labels[row].tolist(), strict=True)
+                cells = [Change(image, name, 0, state, "person") for name, state in states if state]
+                written = edit_packet(EMPTY.encode(), cells, {}, False, Path(image))
+                (here / f"{image}.xmp").write_bytes(written)
+            labels = read_labels(here, format="xmp")
+        except DataError as error:
+            assert re.search("cannot be a keyword|none of them has|no images whose", str(error))
+            return
+        before = labels.listing
+        cells = st.tuples(st.sampled_from(before.images), st.sampled_from(before.classes))
+        answers: st.SearchStrategy[Answer] = st.sampled_from(["present", "absent"])
+        chosen = data.draw(st.dictionaries(cells, answers, max_size=5))
+        difference = compare(before, [say(*cell, answer) for cell, answer in chosen.items()])
+        goal = here / "new"
+        write_repaired(labels, difference, goal)
+        again = read_listing(goal, format="xmp", images=here)
+        wanted = difference.apply_to(before)
+        assert again.labels.equals(wanted.labels) and again.classes == wanted.classes
+        for (image, name), answer in chosen.items():
+            assert name in keywords(again, 1 if answer == "present" else -1)[image]

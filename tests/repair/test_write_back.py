@@ -257,8 +257,8 @@ def test_nothing_is_ever_written_over_or_half_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="choose another --out, or say --force"):
         apply(path, out, verdicts)
     out.unlink()
-    (tmp_path / "out.changes.jsonl").write_text("mine")
-    with pytest.raises(UsageError, match="out.changes.jsonl already"):
+    (tmp_path / "out.csv.changes.jsonl").write_text("mine")
+    with pytest.raises(UsageError, match="out.csv.changes.jsonl already"):
         apply(path, out, verdicts)
     labels = read_labels(path)
     write_repaired(labels, compare(labels.listing, verdicts), out, force=True)
@@ -341,7 +341,7 @@ def test_a_disk_that_refuses_leaves_nothing_behind(
     whole: Callable[[Path, bytes], int] = Path.write_bytes
 
     def refuse(path: Path, content: bytes) -> int:
-        if path.name == "out.changes.jsonl":
+        if path.name == "out.csv.changes.jsonl":
             raise OSError(28, "No space left on device", str(path))
         return whole(path, content)
 

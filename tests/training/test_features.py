@@ -115,16 +115,16 @@ def test_pooled_features_are_small_and_maps_are_whole(make_trainer: MakeTrainer)
         trainer = make_trainer(phases=phases(kind, epochs=1))
         trainer.fit()
         assert isinstance(trainer.phase.feed, FeatureFeed)
-        shapes = [tuple(stored.shape) for _, stored in trainer.phase.feed.stored]
+        shapes = [tuple(stored.shape) for _, (stored,) in trainer.phase.feed.stored]
         assert shapes == [(96, 128, places, places), (24, 128, places, places)]
-        assert {stored.dtype for _, stored in trainer.phase.feed.stored} == {torch.float32}
+        assert {stored.dtype for _, (stored,) in trainer.phase.feed.stored} == {torch.float32}
 
 
 def test_half_precision_halves_what_is_stored(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer("run.precision=bf16", phases=phases("maps", epochs=1))
     trainer.fit()
     assert isinstance(trainer.phase.feed, FeatureFeed)
-    assert {stored.dtype for _, stored in trainer.phase.feed.stored} == {torch.bfloat16}
+    assert {stored.dtype for _, (stored,) in trainer.phase.feed.stored} == {torch.bfloat16}
 
 
 def test_the_next_phase_reads_images_again_and_moves_the_trunk(
@@ -280,9 +280,11 @@ def test_a_second_run_reads_no_image_at_all(
     configure: Configure, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    read = compute_module._read
+    read = compute_module.read_images
     monkeypatch.setattr(
-        compute_module, "_read", lambda reading, pixels: seen.append(1) or read(reading, pixels)
+        compute_module,
+        "read_images",
+        lambda reading, pixels: seen.append(1) or read(reading, pixels),
     )
     store = f"data.store={tmp_path / 'store'}"
     plainly = run.train(configure(phases=phases("pooled")), tmp_path / "plain", splits=splits)

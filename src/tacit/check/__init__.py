@@ -59,8 +59,8 @@ KINDS: dict[str, Kind] = {
     ),
     "unread_column": Kind(
         "note",
-        "no labels are read from the column '{column}'",
-        "tacit check {data} --other-columns {column}",
+        "no labels are read from these columns: {columns}",
+        "tacit check {data}{others}",
     ),
     # what lies beside the labels
     "against_rules": Kind("warning", "the labels of {image} contradict {what}", MEND),

@@ -23,6 +23,7 @@ def find_unread(
         others: Columns that something else is read from, such as groups.
         findings: Where to report.
     """
+    silent = []
     for column in rows.list_free():
         if column in rows.hot or column in others:
             continue
@@ -31,7 +32,9 @@ def find_unread(
             said = {"column": column, "names": ", ".join(named[:3])}
             findings.add("unread_names", said)
         else:
-            findings.add("unread_column", {"column": column})
+            silent.append(column)
+    if silent:
+        findings.add("unread_column", {"columns": silent})
 
 
 def _find_classes(rows: Rows, column: str, classes: set[str]) -> list[str]:

@@ -44,8 +44,8 @@ def tell_completeness(described: dict[str, Any], images: int) -> list[str]:
     alone = by_number["1"] / images
     if described["unknown"] and alone >= LONE:
         lines.append(
-            f"{alone:.0%} of the images have one known label: what else they show is missing here, "
-            f"and training takes it for unknown"
+            f"{int(100 * alone)} % of the images have one known label: what else they show is "
+            f"missing here, and training takes it for unknown"
         )
     return lines
 

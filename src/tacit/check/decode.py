@@ -92,11 +92,11 @@ def _hash() -> Any:
 def _decode(file: BinaryIO, path: str) -> tuple[list[Found], Any]:
     """Decode an image wholly; return what is unusual, and a small grey image."""
     with open_undecoded(file) as image:
-        found = list(_unusual(image, file, path))
         scale_large(image)
         width, height = image.size
         if width * height > MOST_PIXELS:
             return [("bomb", {"why": f"{width} x {height}"})], None
+        found = list(_unusual(image, file, path))
         image.load()
         # Nothing is spent on images as most are.
         plain = image.mode in ("RGB", "L") and not any(kind == "rotated" for kind, _ in found)

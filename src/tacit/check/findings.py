@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,8 @@ class Findings:
         path = str(self.root / str(said.get("image", "")))
         words = {"data": self.data, "kind": kind, "path": shlex.quote(path)}
         words |= {"clean": self.clean, "column": shlex.quote(str(said.get("column", "")))}
+        others = (shlex.quote(str(column)) for column in said.get("columns", ()))
+        words["others"] = "".join(f" --other-columns {column}" for column in others)
         words["target_path"] = shlex.quote(str(said.get("target", "")))
         words["first"] = shlex.quote(str(said.get("first", "")))
         shown = {key: write_value(value) for key, value in said.items()}
@@ -74,9 +76,10 @@ class Findings:
         """Return the findings of a kind."""
         return [finding for finding in self.all if finding.kind == kind]
 
-    def write_mending(self) -> str | None:
-        """Return one command that mends in the labels all errors and warnings that it can."""
-        kinds = [kind for kind in self.kinds() if KINDS[kind].severity != "note"]
+    def write_mending(self, without: Collection[str] = ()) -> str | None:
+        """Return one command that mends in the labels errors and warnings, but for some kinds."""
+        found = [kind for kind in self.kinds() if kind not in without]
+        kinds = [kind for kind in found if KINDS[kind].severity != "note"]
         asked = [kind for kind in kinds if KINDS[kind].fix == MEND]
         if not asked and not any(KINDS[kind].fix == CLEAN for kind in kinds):
             return None
@@ -97,5 +100,7 @@ class Findings:
 
 def write_value(value: Any) -> str:
     """Write a value into a sentence: on one line, and not endlessly long."""
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
     text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
     return text if len(text) <= 300 else f"{text[:200]}…{text[-60:]}"

@@ -32,6 +32,7 @@ def apply(
     to: str | None = None,
     beside: Annotated[bool, Parameter(negative=())] = False,
     read: LabelOptions = AS_FOUND,
+    settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     force: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -63,6 +64,8 @@ def apply(
         Write another format of `tacit datasets`, or for a tool: label_studio, cvat, fiftyone.
     beside
         Write sidecars beside their images, over those that are there.
+    settings
+        An option of another format than tables, such as data.options.hierarchy=leaf.
     dry_run
         Show the difference and write nothing.
     force
@@ -76,8 +79,9 @@ def apply(
 
     if out is None and not dry_run and not beside:
         raise UsageError("Say where to write with --out, or see the difference with --dry-run.")
-    labels, given, found = _open(verdicts, data, suspects, read)
-    difference = compare(labels.listing, given.verdicts, conflicts=conflicts, data=given.data)
+    said = (*read.as_settings(), *settings)
+    labels, given, found, edited = _open(verdicts, data, suspects, said)
+    difference = compare(labels.listing, given.verdicts, conflicts=conflicts, edited=edited)
     if accept_above is not None:
         _accept(difference, labels, given, found, accept_above)
     complete_difference(labels, difference)
@@ -97,41 +101,52 @@ def apply(
         )
         summary |= {"out": str(out) if out else None, "notes": written.notes}
         if not json:
-            _print_written(difference, goal, written, to, beside)
+            _print_written(labels, len(difference.changes), goal, written, to)
     if json:
         print_json(summary)
     return 0
 
 
 def _open(
-    source: Path, data: Path | None, suspects: Path | None, read: LabelOptions
-) -> tuple[Any, Any, Any]:
-    """Read the labels, the verdicts and the suspects that a command names."""
+    source: Path, data: Path | None, suspects: Path | None, said: tuple[str, ...]
+) -> tuple[Any, Any, Any, bool]:
+    """Read the labels, the verdicts and the suspects that a command names.
+
+    Returns:
+        These three, and whether the labels were edited since the verdicts were given.
+    """
+    from tacit.config import resolve
+    from tacit.data.knowledge.options import BESIDE
     from tacit.errors import UsageError
     from tacit.repair.suspects_file import SuspectsFile
-    from tacit.repair.verdict_files import find_store, open_verdicts
+    from tacit.repair.verdict_files import find_store, is_about, open_verdicts
     from tacit.repair.write_back.write import read_labels
     from tacit.runs.folder import Run
 
-    options = read.as_arguments()
+    config = resolve(settings=said).data
     if source.is_dir():
         run = Run(source)
-        if data is None:
-            data, options = _find_labels(run, options)
-        source = find_store(source)
+        config = _find_labels(run, config) if data is None else config
+        data = data or Path(config.name)
+        source = find_store(run)
         beside = source.with_name(run.suspects_file.name)
         suspects = suspects or (beside if beside.is_file() else None)
     if data is None:
         raise UsageError("Say with --data which labels the verdicts are about.")
-    labels = read_labels(data, **options)
-    return labels, open_verdicts(source), SuspectsFile(suspects) if suspects else None
+    config = config.model_copy(update={"name": str(data)})
+    options = {name: value for name, value in config.options.items() if name not in BESIDE}
+    if "images" in options:
+        options["images"] = Path(options["images"])
+    labels, given = read_labels(data, **options), open_verdicts(source)
+    edited = given.data is not None and not is_about(given.data, labels.listing, config)
+    return labels, given, SuspectsFile(suspects) if suspects else None, edited
 
 
-def _find_labels(run: Any, options: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Return where a run has its labels from, and how it reads them."""
+def _find_labels(run: Any, said: Any) -> Any:
+    """Return how a run reads its labels, with what the command says besides."""
     from tacit.data import SOURCES
-    from tacit.data.knowledge.options import BESIDE
     from tacit.errors import UsageError
+    from tacit.registry import require_trust
 
     data = run.config.data
     if data.name in SOURCES:
@@ -139,19 +154,18 @@ def _find_labels(run: Any, options: dict[str, Any]) -> tuple[Path, dict[str, Any
             f"The run in {run.folder} learned from '{data.name}', which is no file of labels; "
             f"name one with --data."
         )
-    said = {name: value for name, value in data.options.items() if name not in BESIDE}
-    if "images" in said:
-        said["images"] = Path(said["images"])
-    return Path(data.name), {**said, **options}
+    require_trust("format", str(data.options.get("format", "")), run.record_file)
+    return data.model_copy(update={"options": {**data.options, **said.options}})
 
 
 def _accept(difference: Any, labels: Any, given: Any, suspects: Any, above: float) -> None:
     from tacit.errors import UsageError
-    from tacit.repair.accept import accept_suspects
+    from tacit.repair.accept import accept_suspects, bound_by_audit
 
     if suspects is None:
         raise UsageError("--accept-above needs --suspects FILE, which says what the model thinks.")
-    accept_suspects(difference, labels.listing, suspects, given.verdicts, above, None)
+    bound = bound_by_audit(given.verdicts)
+    accept_suspects(difference, labels.listing, suspects, given.verdicts, above, bound)
 
 
 def _suggest(suspects: Any, labels: Any, to: str | None, above: float) -> Any:
@@ -212,16 +226,19 @@ def _print_gone(summary: dict[str, Any]) -> None:
         say(f"\nno class is called '{name}': {gone['verdicts']:,} verdicts are passed over{near}")
 
 
-def _print_written(difference: Any, out: Path, written: Any, to: str | None, beside: bool) -> None:
+def _print_written(labels: Any, changes: int, out: Path, written: Any, to: str | None) -> None:
+    """Print what to know of what was written, and how to train on it."""
+    from tacit.data.load import write_flags
     from tacit.repair.write_back.exports import EXPORTS
 
     for note in written.notes:
         tell(f"note: {note}")
-    if beside:
-        tell(f"{len(difference.changes):,} changes are written beside the images.")
+    if out == Path():
+        tell(f"{changes:,} changes are written beside the images.")
         return
-    tell(f"{out} is written, with {len(difference.changes):,} changes.")
+    tell(f"{out} is written, with {changes:,} changes.")
     if to not in EXPORTS:
-        images = shlex.quote(str(written.images))
-        folder = f" --set data.options.images={images}" if written.images else ""
-        tell(f"Train on it with: tacit train --data {shlex.quote(str(out))}{folder}")
+        options = {name: value for name, value in labels.options.items() if name != "images"}
+        options |= {"images": written.images} if written.images else {}
+        flags = write_flags(options)
+        tell(f"Train on it with: {shlex.join(['tacit', 'train', '--data', str(out), *flags])}")

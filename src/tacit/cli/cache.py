@@ -46,14 +46,14 @@ def cache(
     if clean:
         for name, row in chosen.items():
             shutil.rmtree(store / name) if row["kind"] == "features" else (store / name).unlink()
-        tell(f"Removed {len(chosen)} of {len(kept)} entries, {_sum_sizes(chosen)}, in {store}.")
+        tell(f"Removed {_sum_up(chosen)}, of {len(kept)} in {store}.")
     elif json:
         print_json([{"name": name, **row} for name, row in chosen.items()])
     else:
         columns = ("name", "kind", "trunk", "size", "MB")
         rows = [(name, *(_show(row, key) for key in columns[1:])) for name, row in chosen.items()]
         print_table(columns, rows)
-        tell(f"{len(chosen)} entries, {_sum_sizes(chosen)}, in {store}.")
+        tell(f"{_sum_up(chosen)} in {store}.")
         if folder is None:
             tell("Scaled images are where data.cache says: tacit cache --folder FOLDER")
 
@@ -71,5 +71,6 @@ def _show(row: dict[str, Any], key: str) -> str:
     return f"{row['bytes'] / 1e6:,.1f}" if key == "MB" else str(row.get(key, ""))
 
 
-def _sum_sizes(shelves: dict[str, dict[str, Any]]) -> str:
-    return f"{sum(row['bytes'] for row in shelves.values()) / 1e6:,.1f} MB"
+def _sum_up(entries: dict[str, dict[str, Any]]) -> str:
+    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    return f"{count}, {sum(row['bytes'] for row in entries.values()) / 1e6:,.1f} MB"

@@ -77,7 +77,7 @@ def check(
     if json:
         print_json(report.summary())
     else:
-        _print(data, report.summary())
+        _print(data, report.summary(), clean is None)
     if clean is not None:
         from tacit.check.write import write_clean
 
@@ -102,7 +102,7 @@ def _refuse(jobs: int | None, out: Path | None, clean: Path | None, mend: tuple[
     check_mendable(mend)
 
 
-def _print(data: Path, summary: dict[str, Any]) -> None:
+def _print(data: Path, summary: dict[str, Any], mending: bool) -> None:
     """Print what was looked at, and the first findings of every kind."""
     from tacit.check.completeness import tell_completeness
 
@@ -122,7 +122,7 @@ def _print(data: Path, summary: dict[str, Any]) -> None:
         say(f"  mend: {found['first'][0]['fix']}")
     counts = [_write_count(summary[f"{what}s"], what) for what in ("error", "warning", "note")]
     say(f"\n{counts[0]}, {counts[1]}, {counts[2]}")
-    if summary["mend"] and len(summary["kinds"]) > 1:
+    if mending and summary["mend"] and len(summary["kinds"]) > 1:
         say(f"mend all errors and warnings of the labels: {summary['mend']}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from cyclopts import Parameter
 
@@ -25,8 +26,11 @@ class DecideOptions:
 
     def as_settings(self) -> tuple[str, ...]:
         """Return what is said as settings of a recipe."""
-        said = asdict(self).items()
-        return tuple(f"decide.{key}={value}" for key, value in said if value is not None)
+        return tuple(f"decide.{key}={value}" for key, value in self.as_changes().items())
+
+    def as_changes(self) -> dict[str, Any]:
+        """Return what is said, by its key."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 AS_RECORDED = DecideOptions()

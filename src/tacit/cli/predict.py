@@ -28,6 +28,7 @@ def predict(
     scores: str = "all",
     half: Annotated[bool, Parameter(negative=())] = False,
     threshold: float | None = None,
+    goal: str | None = None,
     images: Path | None = None,
     column: str | None = None,
     batch: int = 32,
@@ -65,6 +66,9 @@ def predict(
         Keep scores in half precision.
     threshold
         Probability from which on a class is predicted, instead of the model's own thresholds.
+    goal
+        What labels are decided for, instead of the model's own goal: f1, precision=0.9, labels=3
+        or coverage=0.9.
     images
         The folder that names in tables are relative to; found beside the table if left out, as
         training finds it.
@@ -101,8 +105,7 @@ def predict(
     from tacit.prediction.plan import Settings
     from tacit.prediction.run import Work, choose_output, predict_to
 
-    if not inputs:
-        raise UsageError("Say what to predict: images, folders or tables.")
+    _require(inputs)
     place, format_found = choose_output(out, format)
     settings = Settings(
         model=str(model),
@@ -110,6 +113,7 @@ def predict(
         scores=scores,
         half=half,
         threshold=threshold,
+        goal=goal,
         precision=precision,
         reading=reading,
         batch=batch,
@@ -122,6 +126,11 @@ def predict(
     with _showing() as watch:
         tally = predict_to(inputs, place, settings, work, images=images, column=column, watch=watch)
     return _report(tally, time.perf_counter() - started, out, strict, json)
+
+
+def _require(inputs: tuple[str, ...]) -> None:
+    if not inputs:
+        raise UsageError("Say what to predict: images, folders or tables.")
 
 
 @contextmanager

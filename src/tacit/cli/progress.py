@@ -50,7 +50,7 @@ class CountReporter:
     def __init__(self, console: Console, what: str) -> None:
         self.console, self.what = console, what
         self.pulse = Pulse(console)
-        self.started = time.perf_counter()
+        self.first: tuple[float, int] | None = None  # when the first were done, and how many
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -77,12 +77,17 @@ class CountReporter:
 
     def __call__(self, done: int, total: int) -> None:
         """Show a new state."""
-        passed = max(time.perf_counter() - self.started, 1e-9)
-        left = passed / max(done, 1) * (total - done)
-        speed = f"{done / passed:,.0f} images/s · {_clock(left)} left"
+        now = time.perf_counter()
+        self.first = self.first or (now, done)
+        # What came before the first ones, such as reading the model, is not repeated.
+        passed, counted = now - self.first[0], done - self.first[1]
+        speed = ""
+        if counted:
+            left = _clock(passed / counted * (total - done))
+            speed = f"{counted / max(passed, 1e-9):,.3g} images/s · {left} left"
         self.progress.update(self.task, completed=done, total=total, speed=speed)
         if self.pulse.is_due() and done < total:
-            line = f"{self.what} · {done:,} of {total:,} images · {speed}"
+            line = " · ".join((self.what, f"{done:,} of {total:,} images", *filter(None, (speed,))))
             self.console.print(line, soft_wrap=True, highlight=False)
 
 
@@ -95,6 +100,7 @@ class ProgressReporter:
         self.finished = 0.0
         self.steps, self.done, self.skipped = 1, 0, 0
         self.images = 0
+        self.read_images = 0
         self.pulse = Pulse(console)
         self.started = time.perf_counter()
         self.progress = Progress(
@@ -129,11 +135,27 @@ class ProgressReporter:
         """Print what a person should know before a run begins, to the letter."""
         self.console.print(f"{self.title}: {text}", soft_wrap=True, markup=False, highlight=False)
 
+    def read(self, images: int) -> None:
+        """Count what a frozen trunk reads, which is no part of the epochs' time."""
+        if not self.read_images:
+            self.reading_started = time.perf_counter()
+        self.read_images += images
+        passed = _clock(time.perf_counter() - self.reading_started)
+        line = (
+            f"{self.title} the trunk reads images, {self.read_images:,} or so in {passed}".strip()
+        )
+        self.progress.update(self.task, description=line, total=None, speed="")
+        if self.pulse.is_due():
+            self.console.print(line, soft_wrap=True, highlight=False)
+
     def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Begin an epoch."""
         self.steps, self.done, self.skipped = steps, done, done
         self.images = 0
         self.epoch_started = time.perf_counter()
+        if self.read_images:
+            self.started += self.epoch_started - self.reading_started
+            self.read_images = 0
         self.pulse.restart()
         self.epoch = f"{self.title} epoch {epoch}/{epochs}".strip()
         self.progress.update(

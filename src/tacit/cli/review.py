@@ -55,19 +55,22 @@ def review(
     if demo == (target is not None):
         raise UsageError("Name a run or a file of suspects, or ask for --demo.")
     with stderr().status("reading"):
-        from tacit.repair.opening import open_review
         from tacit.repair.serving import bind, serve
 
-        listening = bind(host, port)
-        if demo:
-            from tacit.repair.demo import open_demo
+        listening = bind(host, port)  # first, because reading may take a while
+    with listening:
+        with stderr().status("drawing images" if demo else "reading"):
+            if demo:
+                from tacit.repair.demo import open_demo
 
-            opened = open_demo(out)
-        else:
-            assert target is not None
-            opened = open_review(target, data, **read.as_arguments())
-    with listening, opened:
-        serve(opened, user or _login(), listening, lambda address: _ready(address, browser))
+                opened = open_demo(out)
+            else:
+                from tacit.repair.opening import open_review
+
+                assert target is not None
+                opened = open_review(target, data, **read.as_arguments())
+        with opened:
+            serve(opened, user or _login(), listening, lambda address: _ready(address, browser))
     count = len(opened.store)
     tell(f"{count:,} verdicts are in {opened.store.path}; the same command goes on from there.")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -15,6 +15,8 @@ from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
 from tacit.registry import short_name
+
+QUICK = "tf_efficientnet_lite0"  # the trunk of the preset quick
 
 
 def train(
@@ -30,7 +32,7 @@ def train(
     weights: str | None = None,
     size: int | None = None,
     epochs: int | None = None,
-    batch: int | None = None,
+    batch: int | Literal["auto"] | None = None,
     lr: float | None = None,
     seed: int | None = None,
     device: str | None = None,
@@ -55,7 +57,9 @@ def train(
     data
         Data set, see `tacit datasets`, or the path of labels of your own.
     preset
-        A recipe that comes with tacit: quick, for photographs on a processor.
+        A recipe for photographs that comes with tacit: quick takes minutes of a processor, good
+        longer, best wants a GPU. Where neither a recipe nor a trunk is named, images of your own
+        are trained with quick.
     method
         Method, see `tacit methods`, the name of its table in the recipe, or of your own:
         file.py:Class or package.module:Class.
@@ -70,7 +74,7 @@ def train(
     epochs
         Passes over the training images, in every phase.
     batch
-        Images per step, over all processes, in every phase.
+        Images per step, over all processes, in every phase; auto takes what is usual and fits.
     lr
         Learning rate, in every phase; the peak, under onecycle.
     seed
@@ -104,7 +108,7 @@ def train(
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
     given += (*read.as_settings(), *decide.as_settings(), *settings)
-    config = _find_config(_choose_recipe(recipe, preset), given, out, resume)
+    config = _find_config(_choose_recipe(recipe, preset, given), given, out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
@@ -120,15 +124,33 @@ def _print_config(config: Config) -> int:
     return 0
 
 
-def _choose_recipe(recipe: Path | None, preset: str | None) -> Path | None:
+def _choose_recipe(
+    recipe: Path | None, preset: str | None, settings: tuple[str, ...]
+) -> Path | None:
     from tacit.errors import UsageError
     from tacit.presets import find_preset
 
+    if recipe is None and preset is None and _shows_photographs(settings):
+        preset = "quick"
+        tell("No trunk was named: this is --preset quick, for photographs; see --preset.")
     if preset is None:
         return recipe
     if recipe is not None:
         raise UsageError(f"A preset is a recipe, and so is {recipe}; leave one of them out.")
     return find_preset(preset)
+
+
+def _shows_photographs(settings: tuple[str, ...]) -> bool:
+    """Whether images of somebody's own are to be read, by a trunk that nobody has named.
+
+    Where the weights of `--preset quick` are not installed, a training says what to do.
+    """
+    from tacit.data import SOURCES
+    from tacit.models import has_package
+
+    config = resolve(settings=settings)
+    named = "trunk" in config.model.model_fields_set
+    return config.data.name not in SOURCES and not named and has_package(QUICK)
 
 
 def _find_config(
@@ -226,6 +248,11 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
     )
     for line in describe_decided(result):
         tell(line)
+    if result["test_labels"] == "observed":
+        tell(
+            f"The test labels are observed ones, with gaps: a random order reaches mAP "
+            f"{result['test_chance']:.1f} on them, and a perfect one need not reach 100."
+        )
     tell(
         f"The model is in {folder}; score it again with: tacit evaluate {shlex.quote(str(folder))}"
     )

@@ -74,7 +74,10 @@ def load(
 
 def read_official_splits(labels: Path | Any, options: dict[str, Any]) -> OfficialSplits:
     """Read all splits of a data set for training: a path, or a table in memory."""
-    whole = read_completed(labels, options)
+    try:
+        whole = read_completed(labels, options)
+    except DataError as error:
+        raise DataError(_add_advice(str(error), labels, options)) from error
     listing = whole.listing
     _refuse_missing(listing, labels, options)
     if not listing.splits:
@@ -156,16 +159,24 @@ def _refuse_missing(listing: Listing, labels: Path | Any, options: Mapping[str, 
         )
     names = ", ".join(missing[:5])
     more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-    advice = "Take their rows out, or bring them there."
-    if isinstance(labels, str | Path):
-        command = shlex.join(["tacit", "check", str(labels), *write_flags(options)])
-        advice = (
-            f"To see what else is wrong, and to write labels without these images: {command} "
-            f"--clean cleaned/labels.csv"
-        )
     raise DataError(
-        f"{len(missing):,} of the {len(listing):,} images of {where} are not in {listing.root}: "
-        f"{names}{more}. {advice}"
+        _add_advice(
+            f"{len(missing):,} of the {len(listing):,} images of {where} are not in "
+            f"{listing.root}: {names}{more}.",
+            labels,
+            options,
+        )
+    )
+
+
+def _add_advice(problem: str, labels: Path | Any, options: Mapping[str, Any]) -> str:
+    """Say how to see whatever else is wrong with a file of labels, and how to mend it."""
+    if not isinstance(labels, str | Path) or not Path(labels).exists():
+        return problem
+    command = shlex.join(["tacit", "check", str(labels), *write_flags(options)])
+    return (
+        f"{problem} To see what else is wrong, and to write labels without it: {command} --clean "
+        f"cleaned/labels.csv"
     )
 
 

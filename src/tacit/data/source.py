@@ -123,9 +123,17 @@ class Source:
         """Return the same images with other labels."""
         return self._replace(labels=labels)
 
+    def with_truth(self, truth: SparseLabels | Dense) -> Source:
+        """Return the same images, with what is really in them; for evaluation alone."""
+        return self._replace(truth=truth)
+
     def with_pixels(self, pixels: Pixels) -> Source:
         """Return the same images, opened from pixels that are scaled already."""
         return self._replace(open=pixels.open, pixels=pixels)
+
+    def with_open(self, open: Callable[[int], Image]) -> Source:
+        """Return the same images, read in another way, such as larger."""
+        return self._replace(open=open)
 
     def with_side(self, side: SideInformation) -> Source:
         """Return the same images with side information."""

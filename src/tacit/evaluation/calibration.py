@@ -23,8 +23,9 @@ Mask = NDArray[np.bool_]
 EDGE = 1e-7
 # The slope is looked for between these; how hard it is held near 1, as if by so many cells.
 LEAST_SLOPE, MOST_SLOPE, HOLD = 0.05, 20.0, 2.0
-# No class is taken to be on more of the images.
+# No class is taken to be on more, or on fewer, of the images.
 MOST_COMMON = 0.98
+RAREST = 1e-6
 ROUNDS = 4
 # How strongly verdicts on one class are held to those on all, as if by so many cells.
 SHRINK = 1.0
@@ -101,7 +102,7 @@ def calibrate_on_positives(
 
     Args:
         probabilities: (N, C), of images that the model was not trained on.
-        positive: (N, C), the known positives; every class has one.
+        positive: (N, C), the known positives; a class without any is taken for a very rare one.
         labels_per_image: How many classes an image shows on average.
         one_each: Whether an image has one known positive at most.
 
@@ -164,6 +165,7 @@ def estimate_labels_per_image(probabilities: NDArray[np.floating[Any]], positive
 
 def _scale(share: Array, total: float) -> Array:
     """Scale shares to a total, with none above what is thought possible."""
+    share = np.maximum(share, RAREST)
     free = np.ones(len(share), dtype=np.bool_)
     scaled = share
     for _ in range(len(share)):

@@ -57,15 +57,14 @@ def decide(
     goal: Goal | None = None,
     *,
     labels_per_image: float | None = None,
-    looked: Mask | None = None,
+    verdicts: NDArray[np.int8] | None = None,
     images: str = "validation",
 ) -> Decisions | None:
     """Choose the thresholds that serve a goal; None where no positive is known at all.
 
     What may be concluded depends on what is known. Where nothing is unknown, labels are counted.
-    Where cells were looked at whatever the answer, as verdicts are, they calibrate. Otherwise
-    known positives are taken for a fair sample, and the number of labels per image is stated, or
-    estimated from them.
+    Otherwise known positives are taken for a fair sample, and the number of labels per image is
+    stated, or estimated from them. Verdicts correct what follows from that.
 
     Args:
         probabilities: (N, C), of images that the model was not trained on.
@@ -73,21 +72,19 @@ def decide(
         classes: Their names.
         goal: What for; the largest expected OF1 if None.
         labels_per_image: How many labels an image has on average, if somebody knows.
-        looked: (N, C), cells that somebody looked at, if there are any.
+        verdicts: (N, C), 1 and -1 where somebody looked whatever the answer, 0 elsewhere.
         images: What the images are called in the words of the basis.
     """
     goal = goal or Goal()
     rows = _choose_rows(*probabilities.shape)
-    told = probabilities[rows]
-    labels = labels[rows]
-    looked = None if looked is None else looked[rows] & (labels != 0)
-    used = (labels == 1).any(0)
+    told, labels = probabilities[rows], labels[rows]
+    seen = np.zeros_like(labels) if verdicts is None else verdicts[rows]
+    used = ((labels == 1) | (seen == 1)).any(0)
     if not used.any():
         return None
     names = [name for name, use in zip(classes, used, strict=True) if use]
-    told, labels = told[:, used], labels[:, used]
-    looked = None if looked is None else looked[:, used]
-    found = _calibrate(told, labels, labels_per_image, looked, images)
+    told, labels, seen = told[:, used], labels[:, used], seen[:, used]
+    found = _calibrate(told, labels, seen, labels_per_image, images)
     calibrated = found.calibration(told)
     thresholds, chosen = _choose(calibrated, labels == 1, found.calibration, goal)
     curve = draw_curve(calibrated, labels == 1, CURVE_POINTS)
@@ -120,16 +117,16 @@ def _choose_rows(images: int, classes: int) -> NDArray[np.intp]:
 def _calibrate(
     told: NDArray[np.float32],
     labels: NDArray[np.int8],
+    seen: NDArray[np.int8],
     stated: float | None,
-    looked: Mask | None,
     images: str,
 ) -> _Evidence:
-    positive = labels == 1
     where = f"{len(labels):,} {images} images"
-    if not (labels == 0).any():
-        return _Evidence(
-            calibrate_on_labels(told, positive), "clean", "counted", f"clean labels of {where}"
-        )
+    merged = np.where(seen == 0, labels, seen)
+    if not (merged == 0).any():
+        calibration = calibrate_on_labels(told, merged == 1)
+        return _Evidence(calibration, "clean", "counted", f"clean labels of {where}")
+    positive = labels == 1
     known, fewest = positive.sum(1), float(positive.sum() / len(positive))
     one_each = bool(known.max() == 1 and (known == 0).mean() <= MOST_WITHOUT)
     number = estimate_labels_per_image(told, positive) if stated is None else stated
@@ -139,11 +136,10 @@ def _calibrate(
     words = f"{int(known.sum()):,} known positives of {where}{each}"
     how = "estimated from them" if stated is None else "as stated"
     source = "estimated" if stated is None else "stated"
-    if looked is not None and looked.any():
-        seen = np.where(looked, labels, 0).astype(np.int8)
+    looks = np.count_nonzero(seen)
+    if looks:
         calibration = calibrate_on_verdicts(calibration, told, seen)
-        words = f"{int(looked.sum()):,} verdicts, and {words}"
-        return _Evidence(calibration, "verdicts", "verdicts", words)
+        return _Evidence(calibration, "verdicts", "verdicts", f"{looks:,} verdicts, and {words}")
     words = f"{words}, and {number:.2f} labels per image, {how}"
     return _Evidence(calibration, "positives", source, words)
 
@@ -160,20 +156,25 @@ def _choose(
         precision = float(calibrated[sure].mean()) if sure.any() else 1.0
         labels = float(sure.sum() / len(calibrated))
         recall = right / float(calibrated.sum())
-        expected = {"labels": labels, "precision": precision, "recall": recall, "f1": f1}
+        expected = _tell_expected(labels, precision, recall, f1)
         told = {"met": True, "expected": expected, "look_from": looked}
         return calibration.invert(decided), told
     place = curve.choose(goal)
     met = place is not None
     if place is None:
         place = len(curve.threshold) - 1 if goal.kind == "coverage" else 0
-    expected = {
-        "labels": float(curve.labels[place]),
-        "precision": float(curve.precision[place]),
-        "recall": float(curve.labels[place] * curve.precision[place] / curve.present),
-        "f1": float(curve.f1()[place]),
+    labels, precision = float(curve.labels[place]), float(curve.precision[place])
+    recall, f1 = labels * precision / curve.present, float(curve.f1()[place])
+    return calibration.invert(float(curve.threshold[place])), {
+        "met": met,
+        "expected": _tell_expected(labels, precision, recall, f1),
     }
-    return calibration.invert(float(curve.threshold[place])), {"met": met, "expected": expected}
+
+
+def _tell_expected(labels: float, precision: float, recall: float, f1: float) -> dict[str, float]:
+    """Name what to expect; sums of all cells may exceed their whole by a rounding."""
+    shares = {"precision": precision, "recall": recall, "f1": f1}
+    return {"labels": labels, **{name: min(share, 1.0) for name, share in shares.items()}}
 
 
 def _tell_curve(curve: Curve) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -17,6 +17,8 @@ import torch
 from tacit.config import Config
 from tacit.devices import choose_device
 from tacit.errors import TacitError, TrainingError
+from tacit.labels import SparseLabels
+from tacit.runs.build import read_splits
 from tacit.runs.folder import Run
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Reporter, Silent
@@ -29,11 +31,30 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Job:
-    """A training that is still to be done."""
+    """A training that is still to be done.
+
+    Attributes:
+        config: What to do.
+        folder: The run folder.
+        resume: Go on where it was begun.
+        truth: What is in the training images, where the data do not say it; for the log alone.
+    """
 
     config: Config
     folder: Path
     resume: bool = False
+    truth: SparseLabels | None = None
+
+    def train(self, title: str, reporter: Reporter | None = None, go_on: bool = False) -> None:
+        """Do it."""
+        splits = None
+        if self.truth is not None:
+            splits = read_splits(self.config)
+            splits = replace(splits, train=splits.train.with_truth(self.truth))
+        resume = self.resume or go_on
+        train(
+            self.config, self.folder, resume=resume, splits=splits, reporter=reporter, title=title
+        )
 
 
 def choose_job_count(config: Config) -> int:
@@ -69,13 +90,7 @@ def train_side_by_side(
     if min(jobs, len(planned)) <= 1:
         for title, job in planned.items():
             try:
-                train(
-                    job.config,
-                    job.folder,
-                    resume=go_on or job.resume,
-                    reporter=reporter,
-                    title=title,
-                )
+                job.train(title, reporter, go_on)
             except TacitError as error:
                 if not go_on:
                     raise
@@ -185,7 +200,7 @@ def _work(connection: Connection, threads: int, go_on: bool) -> None:
             return
         answer: str | None = None
         try:
-            train(job.config, job.folder, resume=go_on or job.resume, title=title)
+            job.train(title, go_on=go_on)
         except Interrupted as stop:
             with suppress(OSError):  # nobody listens any more
                 connection.send(stop.exit_code - 128)

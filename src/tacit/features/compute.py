@@ -39,6 +39,8 @@ class Reading:
         fast: Scale images by torch.
         channels_last: Memory layout of the images.
         store: Folder of the feature store; None computes all.
+        lower: The stages of the trunk that read, if not all of it does.
+        mirrored: Show it mirrored images.
     """
 
     model: Any
@@ -49,6 +51,13 @@ class Reading:
     fast: bool = False
     channels_last: bool = True
     store: Path | None = None
+    lower: Any = None
+    mirrored: bool = False
+
+    @property
+    def reader(self) -> Any:
+        """What reads images: the trunk, or its lower stages."""
+        return self.model.trunk if self.lower is None else self.lower
 
     @property
     def shelf(self) -> Shelf | None:
@@ -64,8 +73,12 @@ class Reading:
             "pooled": self.pooled,
             "fast": self.fast,
         }
+        if self.lower is not None:
+            ways["below"] = self.lower.first
+        if self.mirrored:
+            ways["mirrored"] = True
         about = {"trunk": model.recipe.get("trunk"), "weights": model.recipe.get("weights"), **ways}
-        return Shelf(self.store / key_trunk(model.trunk, ways), about)
+        return Shelf(self.store / key_trunk(self.reader, ways), about)
 
 
 def build_reading(model: Any, config: Config, device: torch.device, pooled: bool) -> Reading:
@@ -115,7 +128,8 @@ def compute_features(
     try:
         for batch in _load(reading, source, missing[left]):
             between()
-            features = _read(reading, batch["plain"])
+            pixels = batch["plain"]
+            features = read_images(reading, pixels.flip(3) if reading.mirrored else pixels)
             kept = make_room(len(source), features) if kept is None else kept
             kept[batch.index] = features.to(kept.device)
             ahead.take(left, features)
@@ -165,12 +179,21 @@ def _load(reading: Reading, source: Source, rows: NDArray[np.intp]) -> Any:
     )
 
 
-def _read(reading: Reading, pixels: Tensor) -> Tensor:
+@torch.no_grad()
+def measure_features(reading: Reading) -> int:
+    """Return the bytes of what is made of one image."""
+    size = reading.model.size
+    features = read_images(reading, torch.zeros(1, 3, size, size, dtype=torch.uint8))
+    return features.numel() * features.element_size()
+
+
+def read_images(reading: Reading, pixels: Tensor) -> Tensor:
+    """Return what a trunk makes of images, given by their pixels."""
     images = reading.model.normalise(pixels.to(reading.device, non_blocking=True))
     if reading.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
     with autocast(reading.device, reading.precision):
-        features: Tensor = reading.model.trunk(images)
+        features: Tensor = reading.reader(images)
     return pool(reading.model, features) if reading.pooled else features
 
 

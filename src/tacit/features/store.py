@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tacit.errors import DataError
+from tacit.errors import DataError, UsageError
 from tacit.files import write_atomically, write_text
 
 KEY_BYTES = 16
@@ -115,6 +116,30 @@ def list_shelves(store: Path) -> dict[str, dict[str, Any]]:
         size = sum(file.stat().st_size for file in about.parent.iterdir())
         shelves[about.parent.name] = {**(told if isinstance(told, dict) else {}), "bytes": size}
     return shelves
+
+
+def check_limit(shelf: Shelf, needed: int, limit: float) -> None:
+    """Refuse to let a store grow beyond a number of GB, or beyond what its disk has left.
+
+    Args:
+        shelf: Where the features would be kept; what is there already is not needed again.
+        needed: Bytes of all features that the shelf would hold.
+        limit: GB that the whole store may take.
+    """
+    store = shelf.folder.parent
+    shelves = list_shelves(store)
+    used = sum(each["bytes"] for each in shelves.values())
+    more = max(needed - shelves.get(shelf.folder.name, {"bytes": 0})["bytes"], 0)
+    home = next(each for each in (store, *store.resolve().parents) if each.exists())
+    free = shutil.disk_usage(home).free
+    if not more or (used + more <= limit * 1e9 and more <= free):
+        return
+    raise UsageError(
+        f"The features of this run take {more / 1e9:,.1f} GB more in {store}, which holds "
+        f"{used / 1e9:,.1f} GB, may hold {limit:,.1f} GB (data.store_limit), and whose disk has "
+        f"{free / 1e9:,.1f} GB left. Make room with `tacit cache --clean`, choose a smaller "
+        f"model.size, freeze more stages, or set phases.versions = 1."
+    )
 
 
 def find_store(said: str | None) -> Path | None:

@@ -69,7 +69,7 @@ def check_room(needed: int, device: torch.device | None) -> None:
     else:
         # Every process of this machine holds its own.
         needed *= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        where, free = "this machine's memory has", _measure_available_memory(needed)
+        where, free = "this machine's memory has", measure_available_memory(needed)
         advice = 'data.hold = "disk", with a folder as data.cache'
     if needed > free:
         raise UsageError(
@@ -78,7 +78,8 @@ def check_room(needed: int, device: torch.device | None) -> None:
         )
 
 
-def _measure_available_memory(unknown: int) -> int:
+def measure_available_memory(unknown: int) -> int:
+    """Return the bytes that this machine has left, or what is said where it does not tell."""
     if not MEMORY.is_file():
         return unknown  # no Linux: nothing to go by
     (line,) = (line for line in MEMORY.read_text().split("\n") if line.startswith("MemAvailable:"))

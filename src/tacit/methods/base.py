@@ -89,6 +89,10 @@ class Method(nn.Module):
     nowhere to look, which is said before a training begins."""
     asks_of_model: ClassVar[tuple[str, ...]] = ()
     """What it asks of a model beside logits, such as ``embed``; a model without is refused."""
+    begins_at_frequency: ClassVar[bool] = False
+    """Whether heads had better begin as probable as classes are common, see `expect`. That is where
+    a loss is at rest that takes what is missing for absent. One that leaves doubt about it, or
+    looks at how sure a model is, wants a head that begins in doubt."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of hyperparameters. A set states all that the results hang on, so that no default
     can change it; an empty one is the defaults themselves."""
@@ -115,6 +119,20 @@ class Method(nn.Module):
 
     def setup(self, annotations: Annotations) -> None:
         """Look at the annotations once, before training."""
+
+    def expect(self, annotations: Annotations) -> Tensor:
+        """Return how common each class is before anything is learned, (C,), between 0 and 1.
+
+        A class is as common as its known positives, unless a hyperparameter
+        ``expected_positives`` states how many classes an image shows; then all are made more
+        common alike. What is never seen counts as half an image.
+        """
+        images = max(len(annotations.known), 1)
+        shares = torch.from_numpy(annotations.known.per_class(1) / images).float()
+        stated = getattr(self, "expected_positives", None)
+        if stated is not None and shares.sum() > 0:
+            shares = shares * (stated / shares.sum())
+        return shares.clamp(0.5 / images, 1 - 0.5 / images)
 
     def step(self, model: ModelView, batch: Batch, clock: Clock) -> Step:
         """Turn one batch into loss terms."""

@@ -32,6 +32,7 @@ class AssumeNegative(Method):
         strong_view: Learn from the strongly augmented view instead of the weak one.
     """
 
+    begins_at_frequency = True
     presets: ClassVar[Presets] = {"released": RELEASED}
 
     epsilon: Epsilon = 0.0
@@ -134,6 +135,7 @@ class IgnoreUnknown(AssumeNegative):
         average_over: Divide by all cells, as the released code does, or by the known ones.
     """
 
+    begins_at_frequency = False
     presets: ClassVar[Presets] = {"released": {**RELEASED, "average_over": "all"}}
     _remedy: ClassVar[str] = "data.negatives = 1, which keeps one for each image"
 
@@ -178,6 +180,7 @@ class EntropyMaximisation(AssumeNegative):
         weight: Weight of the entropy of unknown cells.
     """
 
+    begins_at_frequency = False
     presets: ClassVar[Presets] = {"released": {**RELEASED, "weight": 0.1}}
 
     weight: SmallWeight = 0.1

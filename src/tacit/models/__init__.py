@@ -48,6 +48,13 @@ def model_class(name: str) -> type[Model]:
     return found
 
 
+def has_package(trunk: str) -> bool:
+    """Whether the package of a trunk's weights is installed."""
+    from tacit.models.trunks.packaged import find_package
+
+    return find_package(trunk) is not None
+
+
 def model_options(name: str) -> dict[str, Any]:
     """Return the options of a model with their defaults, as ``model.options`` takes them."""
     from tacit.models.options import read_own_options

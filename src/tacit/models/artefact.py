@@ -124,6 +124,17 @@ def read_config(folder: Path | str) -> dict[str, Any]:
     return config
 
 
+def write_decisions(
+    folder: Path, thresholds: Mapping[str, float], decisions: Mapping[str, Any]
+) -> None:
+    """Store other thresholds, and what they rest on, beside a saved model."""
+    config = {**read_config(folder), "thresholds": dict(thresholds), "decisions": dict(decisions)}
+    fault = find_fault(config)
+    if fault is not None:
+        raise UsageError(f"These decisions could not be read again: {fault}.")
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+
 def read_thresholds(folder: Path, said: float | None = None) -> NDArray[np.float32]:
     """Return the probability from which on each class is decided, as the model stores it.
 

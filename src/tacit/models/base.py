@@ -95,6 +95,19 @@ class Model(nn.Module):
             f"{type(self).__name__} does not say what a class sees: define `describe_from`"
         )
 
+    @torch.no_grad()
+    def begin_at(self, frequency: Tensor) -> None:
+        """Let each class begin about as probable as it is common, by the bias of its logit.
+
+        A model whose ``head`` has no ``bias`` of a number for each class begins as it was built.
+
+        Args:
+            frequency: Share of images that show each class, (C,), between 0 and 1.
+        """
+        bias = getattr(getattr(self, "head", None), "bias", None)
+        if isinstance(bias, Tensor) and bias.shape == frequency.shape:
+            bias.copy_(frequency.logit())
+
     def param_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters by part, so that parts can learn at rates of their own."""
         groups: dict[str, list[nn.Parameter]] = {"trunk": [], "head": []}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from tacit.errors import UsageError
+from tacit.models.trunks.divide import Lower, Upper, divide_trunk
 from tacit.modes import keeping_statistics
 
 FINISHERS = {"forward": "logits_from", "localise": "localise_from", "embed": "embed_from"}
@@ -130,6 +131,41 @@ class HeadModel(Wrapper):
                 'phases.features = "maps".'
             )
         return self._finish(verb, features)
+
+
+class UpperModel(Wrapper):
+    """A model whose images are what the frozen stages of its trunk made of them."""
+
+    def __init__(self, model: Any, upper: Upper) -> None:
+        super().__init__(model)
+        self.upper = upper
+        self.training = model.training
+        self.channels_last = any(
+            each.ndim == 4 and each.is_contiguous(memory_format=torch.channels_last)
+            for each in model.trunk.parameters()
+            if not each.is_contiguous()
+        )
+
+    def normalise(self, features: Tensor) -> Tensor:
+        """Return features as they are."""
+        return features
+
+    def _call(self, verb: str, features: Tensor) -> Any:
+        # In the layout in which the layers below would have handed them on.
+        if self.channels_last and features.ndim == 4:
+            features = features.contiguous(memory_format=torch.channels_last)
+        return self._finish(verb, self.upper(features))
+
+
+def divide(model: Any, still: Collection[str]) -> tuple[Lower, UpperModel]:
+    """Return what the frozen stages of a model's trunk are, and the model that reads from there.
+
+    Args:
+        model: The model.
+        still: Names of its trunk's parameters that stand still.
+    """
+    lower, upper = divide_trunk(model.trunk, still, model.size)
+    return lower, UpperModel(model, upper)
 
 
 NORMALISE = F.batch_norm

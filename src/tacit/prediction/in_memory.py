@@ -18,11 +18,12 @@ from tacit.devices import choose_device, predict_probabilities
 from tacit.errors import DataError, UsageError
 from tacit.files import is_there
 from tacit.images.views import plain
-from tacit.models.artefact import USUAL_THRESHOLD, load_model, read_thresholds
+from tacit.models.artefact import USUAL_THRESHOLD, load_model
 from tacit.models.base import Model
 from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.inputs import find_images
 from tacit.prediction.plan import check_counts, check_threshold
+from tacit.prediction.stored_goals import choose_thresholds
 from tacit.ranges import checked
 
 Precision = Literal["fp32", "bf16"]
@@ -60,6 +61,7 @@ def predict(
     images: AnyImage | Iterable[AnyImage],
     *,
     threshold: float | None = None,
+    goal: str | None = None,
     batch: int = 32,
     device: str = "auto",
     precision: Precision = "fp32",
@@ -71,6 +73,8 @@ def predict(
         images: Paths, PIL images or arrays, (H, W, 3) of 8 bits; or only one; or a folder, for all
             images in it.
         threshold: Probability from which on a class is predicted; the model's own ones if None.
+        goal: What labels are decided for, such as precision=0.9, in place of the goal that the
+            model stores; for a model from a folder.
         batch: Images that go through the model together.
         device: auto, cpu, cuda, cuda:0 or mps, for a model from a folder.
         precision: fp32 or bf16.
@@ -86,6 +90,8 @@ def predict(
     check_threshold(threshold)
     check_counts({"batch": (batch, 1)})
     if isinstance(model, Model):
+        if goal is not None:
+            raise UsageError("A goal needs what is stored beside a model; give its folder.")
         usual = USUAL_THRESHOLD if threshold is None else threshold
         thresholds = np.full(len(model.classes), usual, dtype=np.float32)
         ready: Any = model
@@ -98,7 +104,7 @@ def predict(
             )
         folder = Path(model)
         loaded = load_model(folder)
-        thresholds = read_thresholds(folder, threshold)
+        thresholds = choose_thresholds(folder, threshold, goal)
         training, on = False, choose_device(device)
         ready = prepare_for_inference(fold(loaded), on, precision)
     shown = _Shown(list_images(images))

@@ -29,6 +29,7 @@ from tacit.prediction.plan import (
     make_plan,
     read_plan,
 )
+from tacit.prediction.stored_goals import choose_thresholds
 from tacit.prediction.waiting import Signs, show_life
 from tacit.processes import find_process
 
@@ -196,6 +197,7 @@ def _check(settings: Settings, work: Work, processes: int) -> None:
         from tacit.devices import choose_device
 
         choose_device(work.device)
+    choose_thresholds(Path(settings.model), settings.threshold, settings.goal)
     if settings.format == "csv":
         for name in read_config(Path(settings.model))["model"]["classes"]:
             if SEPARATOR in name:

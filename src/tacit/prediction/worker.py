@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.devices import predict_probabilities
-from tacit.models.artefact import load_model, read_thresholds
+from tacit.models.artefact import load_model
 from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.columns import Columns
 from tacit.prediction.plan import Plan, Settings, Shard
 from tacit.prediction.reading import Images, Portion, list_requests
+from tacit.prediction.stored_goals import choose_looks, choose_thresholds
 
 
 class Predictor:
@@ -34,8 +35,14 @@ class Predictor:
         model = load_model(Path(settings.model))
         self.model: Any = prepare_for_inference(fold(model), device, settings.precision)
         self.size: int = model.size
-        thresholds = read_thresholds(Path(settings.model), settings.threshold)
-        self.columns = Columns(model.classes, thresholds, settings.scores, settings.half)
+        said = Path(settings.model), settings.threshold, settings.goal
+        self.columns = Columns(
+            model.classes,
+            choose_thresholds(*said),
+            settings.scores,
+            settings.half,
+            choose_looks(*said),
+        )
 
     def probabilities(self, pixels: Tensor) -> NDArray[np.float32]:
         """Return the probability of every class for every image, (B, C)."""

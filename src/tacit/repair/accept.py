@@ -11,10 +11,39 @@ from tacit.data.listing import Listing
 from tacit.errors import DataError, UsageError
 from tacit.repair.apply import Cell, Change, Difference, LabelsByName
 from tacit.repair.suspects_file import SuspectsFile
-from tacit.repair.verdicts import Verdict, settle
+from tacit.repair.verdicts import STATES, Verdict, settle
+
+CHANCE = 0.9  # how surely an interval of the audit holds the truth
 
 Bound = Callable[[float], float | None]
 """The audit's lower bound of the share of suspects above a posterior that are really there."""
+
+
+def bound_by_audit(verdicts: Iterable[Verdict]) -> Bound:
+    """Return the lower bound of precision that a review's random questions give.
+
+    A cell that people disagree about counts as one where nothing is. The bound is the lower end of
+    an interval of 90 %.
+    """
+    from tacit.repair.audit_intervals import bound_share
+
+    drawn: list[tuple[float, float, bool]] = []
+    for people in settle(verdicts).values():
+        sure = [verdict for verdict in people.values() if verdict.answer in STATES]
+        asked = [
+            v for v in sure if v.stream == "audit" and v.probability and v.posterior is not None
+        ]
+        if asked:
+            weight, posterior = 1 / (asked[-1].probability or 1), asked[-1].posterior or 0.0
+            drawn.append((posterior, weight, all(v.answer == "present" for v in sure)))
+    table = np.array(drawn, dtype=np.float64).reshape(-1, 3)
+
+    def bound(above: float) -> float | None:
+        within = table[table[:, 0] >= above]
+        share, least, _ = bound_share(within[:, 2] == 1, within[:, 1], CHANCE)
+        return None if share is None else least
+
+    return bound
 
 
 def accept_suspects(

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "x-tacit"  # sent by our page; a form cannot, and scripts of other origins may not
 MOST_BYTES = 1 << 20  # of a request
+MOST_QUERY = 1 << 15  # of what follows the question mark of an address
 FREE = ("/favicon.ico", "/favicon.svg")  # asked for by browsers before there is a cookie
 
 HEADERS = {
@@ -113,6 +114,8 @@ class Guard:
                 return _say(403, "Other pages may not use this one.")
         if "origin" in headers and headers["origin"] != f"http://{host}":
             return _say(403, "Other pages may not use this one.")
+        if len(scope["query_string"]) > MOST_QUERY:
+            return _say(414, "The address is too long.")
         if scope["path"] in FREE:
             return None
         if scope["method"] == "GET" and scope["path"] == "/" and self._has_token(scope):

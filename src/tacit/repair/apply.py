@@ -15,7 +15,7 @@ import numpy as np
 
 from tacit.data.listing import Listing
 from tacit.errors import UsageError, nearest_name
-from tacit.labels import fingerprint, number_cells
+from tacit.labels import number_cells
 from tacit.repair.verdicts import STATES, Verdict, settle
 
 Settling = Literal["skip", "last", "majority"]
@@ -164,7 +164,7 @@ def compare(
     verdicts: Iterable[Verdict],
     *,
     conflicts: Settling = "skip",
-    data: str | None = None,
+    edited: bool = False,
 ) -> Difference:
     """Return what verdicts change in labels.
 
@@ -172,7 +172,7 @@ def compare(
         listing: The labels as they are now; images and classes are matched by name.
         verdicts: All of them, in the order in which they were given.
         conflicts: Who wins where people disagree.
-        data: Fingerprint of the labels that the verdicts are about, if it is known.
+        edited: Whether the labels are others than those that the verdicts were given about.
     """
     if conflicts not in get_args(Settling):
         raise UsageError(f"--conflicts is {', '.join(get_args(Settling))}, not {conflicts}.")
@@ -181,7 +181,7 @@ def compare(
     once: dict[str, set[int]] = {}
     for verdict in given:
         once.setdefault("\0".join(verdict.cell), set()).add(STATES.get(verdict.answer, 0))
-    difference = Difference(edited=data is not None and data not in fingerprints(listing))
+    difference = Difference(edited=edited)
     labels = LabelsByName(listing)
     for cell, people in settle(given).items():
         if not labels.has(cell):
@@ -204,16 +204,6 @@ def compare(
         difference.changes.append(_change(cell, old, new, rule, people, answer))
     difference.changes.sort(key=labels.order)
     return difference
-
-
-def fingerprints(listing: Listing) -> set[str]:
-    """Return what the labels may be known by: all of them, or those of one split."""
-    found = {fingerprint(listing.classes, listing.images, listing.labels)}
-    if listing.splits:
-        for rows in listing.rows_by_split():
-            images = [listing.images[row] for row in rows]
-            found.add(fingerprint(listing.classes, images, listing.labels.take(rows)))
-    return found
 
 
 class LabelsByName:

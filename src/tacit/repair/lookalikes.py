@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tacit.repair.session import Review
 
 SHOWN = 3
-POOL = 60  # examples of a class to choose from
+POOL = 9  # examples of a class to choose from; few, as each has to be decoded
 TOP = 300  # suspects of a class that tell what it is mistaken for
 
 _of_review: WeakKeyDictionary[Review, Examples] = WeakKeyDictionary()

@@ -23,9 +23,9 @@ from tacit.repair.ratios import (
     Blocks,
     Counts,
     count_scores,
+    find_posteriors,
     fit_ratios,
     look_up,
-    spread_missing,
 )
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,11 @@ ROWS_AT_ONCE = 16_384
 GUESS = 1.25
 """By which factor a stated number of labels may be off; nine in ten are taken to be nearer."""
 CLASS_SPREAD = 0.35
-"""Standard deviation of log labelling rates over classes: some are written down more than others."""
+"""Standard deviation of log labelling rates over classes, beyond what scores tell of them."""
+HIGHEST = 0.25
+"""The share of a class's known positives by whose scores its labelling rate is measured."""
+FEW = 8.0
+"""So many cells the share of all classes is worth beside a class's own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,7 @@ class Prior:
     Attributes:
         rate: The labelling rate: how often a label that is there was written down.
         rests_on: Where it comes from: "stated", "labels per image" or "estimated".
+        rates: (C,) the rate of each class, drawn from the one of all to what its scores say.
         missing: (C,) expected missing labels of each class.
         low: (C,) where the interval of each begins; nine in ten hold.
         high: (C,) where it ends.
@@ -54,6 +59,7 @@ class Prior:
 
     rate: float
     rests_on: str
+    rates: Floats
     missing: Floats
     low: Floats
     high: Floats
@@ -204,7 +210,10 @@ class Judge:
 
 
 def fit_judge(
-    blocks: Blocks, labelling_rate: float | None = None, labels_per_image: float | None = None
+    blocks: Blocks,
+    labelling_rate: float | None = None,
+    labels_per_image: float | None = None,
+    prior: Prior | None = None,
 ) -> Judge:
     """Learn from labels and scores how probable missed positives are.
 
@@ -212,11 +221,12 @@ def fit_judge(
         blocks: Goes through labels and scores, a block of images at a time; called several times.
         labelling_rate: See `find_missing`.
         labels_per_image: See `find_missing`.
+        prior: How much is missing, if that is known from other scores.
     """
     counts = count_scores(blocks)
-    ratios = fit_ratios(counts)
-    prior = find_prior(counts, labelling_rate, labels_per_image)
-    return Judge(counts, prior, spread_missing(counts, ratios, prior.missing))
+    prior = prior or find_prior(counts, labelling_rate, labels_per_image)
+    total = float(prior.missing.sum())
+    return Judge(counts, prior, find_posteriors(counts, fit_ratios(counts), prior.rates, total))
 
 
 def find_prior(
@@ -224,14 +234,15 @@ def find_prior(
 ) -> Prior:
     """Find how much is missing of each class.
 
-    One labelling rate holds for all classes; see `GUESS` and `CLASS_SPREAD` for how far it, and
-    each class's own, may be off. A rate that was estimated is a bound: at most so much is missing.
+    See `GUESS` and `CLASS_SPREAD` for how far the labelling rate of all classes, and each class's
+    own, may be off. A rate that was estimated is a bound: at most so much is missing.
     """
     positives = counts.positive.sum(1)
     if not positives.sum():
         raise DataError("There is no known positive, so that nothing tells what is missing.")
     if labelling_rate is not None and labels_per_image is not None:
         raise UsageError("Say the labelling rate or the labels per image, and not both.")
+    seen = measure_rates(counts)
     if labelling_rate is not None:
         if not 0 < labelling_rate <= 1:
             raise UsageError(f"A labelling rate lies between 0 and 1, not at {labelling_rate}.")
@@ -245,15 +256,67 @@ def find_prior(
             )
         rate, rests_on = present / labels_per_image, "labels per image"
     else:
-        rate, rests_on = estimate_rate(counts), "estimated"
-    missing = np.minimum(positives * (1 / rate - 1), counts.unknown.sum(1))
-    ends = _bound(rate, rests_on, CLASS_SPREAD, positives, counts)
-    few, most = _bound(rate, rests_on, 0.0, positives, counts)
-    return Prior(rate, rests_on, missing, *ends, float(few.sum()), float(most.sum()))
+        rate, rests_on = estimate_rate(counts, seen), "estimated"
+    rates = share_rate(rate, seen, positives)
+    missing = np.minimum(positives * (1 / rates - 1), counts.unknown.sum(1))
+    ends = _bound(rates, rests_on, CLASS_SPREAD, positives, counts)
+    whole = np.full(len(rates), rate)
+    few, most = _bound(whole, rests_on, 0.0, positives, counts)
+    return Prior(rate, rests_on, rates, missing, *ends, float(few.sum()), float(most.sum()))
+
+
+def measure_rates(counts: Counts) -> Floats:
+    """Measure how often each class is labelled where its scores are highest, (C,).
+
+    There nearly all cells are present, and the share that is labelled comes near to the labelling
+    rate. Highest is what the upper quarter of a class's known positives exceeds. A class with few
+    of them is drawn to the share of all classes.
+    """
+    above = np.cumsum(counts.positive[:, ::-1], 1)[:, ::-1]
+    others = np.cumsum(counts.unknown[:, ::-1], 1)[:, ::-1]
+    positives = counts.positive.sum(1)
+    # The last bin from which on a quarter of the known positives lies above.
+    place = np.maximum((above >= HIGHEST * positives[:, None]).sum(1) - 1, 0)
+    kinds = np.arange(len(positives))
+    labelled, cells = above[kinds, place], above[kinds, place] + others[kinds, place]
+    pooled = labelled.sum() / max(cells.sum(), 1.0)
+    rates: Floats = (labelled + FEW * pooled) / (cells + FEW)
+    return np.clip(rates, 0.02, 0.999)
+
+
+def estimate_rate(counts: Counts, seen: Floats) -> float:
+    """Estimate the labelling rate of all classes together from what was measured for each.
+
+    Scores that tell nothing would have it that everything is missing: known positives are as rare
+    among the highest of them as anywhere. So each class counts as far as they are less rare there.
+    """
+    positives, unknown = counts.positive.sum(1), counts.unknown.sum(1)
+    anywhere = positives / np.maximum(positives + unknown, 1)
+    told = np.clip(1 - anywhere / seen, 0, 1)
+    return float(positives.sum() / (positives + told * positives * (1 / seen - 1)).sum())
+
+
+def share_rate(rate: float, seen: Floats, positives: Floats) -> Floats:
+    """Return a labelling rate for each class that together make up the one of all, (C,).
+
+    Each lies halfway, on the scale of logarithms, between the rate of all and what was measured
+    for the class: a class that is hard to see looks less often labelled than it is.
+    """
+    if rate == 1:
+        return np.ones_like(seen)
+    drawn = np.sqrt(rate * seen)
+    wanted = positives.sum() / rate
+    low, high = 1e-3, 1e3
+    for _ in range(60):
+        factor = (low * high) ** 0.5
+        present = (positives / np.clip(drawn * factor, 0.01, 0.999)).sum()
+        low, high = (factor, high) if present > wanted else (low, factor)
+    rates: Floats = np.clip(drawn * (low * high) ** 0.5, 0.01, 0.999)
+    return rates
 
 
 def _bound(
-    rate: float, rests_on: str, spread: float, positives: Floats, counts: Counts
+    rate: Floats, rests_on: str, spread: float, positives: Floats, counts: Counts
 ) -> tuple[Floats, Floats]:
     """Return between what the number of missing labels of each class lies."""
     noise = spread**2 + 1 / np.maximum(positives if spread else positives.sum(), 1)
@@ -263,29 +326,8 @@ def _bound(
     # The number of labels that are there is what is guessed, and it is no less than the known ones.
     high = np.minimum(positives * np.maximum(factor / rate - 1, 0), unknown)
     low = np.minimum(positives * np.maximum(1 / rate / factor - 1, 0), unknown)
-    nothing = rate == 1 and rests_on == "stated"
-    high = 0 * high if nothing else high
+    high[rate == 1] = 0
     return (0 * low if rests_on == "estimated" else low), high
-
-
-def estimate_rate(counts: Counts) -> float:
-    """Estimate the labelling rate of all classes together, from scores alone.
-
-    Where scores are highest, nearly all cells are present, and the share that is labelled there
-    comes near to the rate. It cannot exceed it, but for chance; so the largest share, less what
-    chance may add, is the estimate.
-    """
-    labelled = np.cumsum(counts.positive.sum(0)[::-1])
-    cells = labelled + np.cumsum(counts.unknown.sum(0)[::-1])
-    positives = float(labelled[-1])
-    enough = (cells >= min(30.0, positives)) & (labelled <= 0.5 * positives + 1)
-    if not enough.any():
-        return float(min(max(labelled[-1] / cells[-1], 0.01), 1.0))
-    share = labelled[enough] / cells[enough]
-    n, z = cells[enough], 1.0
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return float(np.clip((centre - half).max(), 0.01, 1.0))
 
 
 def describe_prior(prior: Prior) -> str:
@@ -321,7 +363,9 @@ def _read_array(values: Any) -> NDArray[Any]:
 
 
 def _find_names(values: Any) -> list[str] | None:
+    if isinstance(values, SparseLabels):
+        return None
     names = getattr(values, "column_names", None)
     if names is None:
         names = getattr(values, "columns", None)
-    return None if names is None or isinstance(values, SparseLabels) else list(names)
+    return None if names is None else list(names)

@@ -44,13 +44,19 @@ def open_review(
         if data is None:
             raise UsageError(f"{target} is about data that it does not hold; add --data LABELS.")
         source = _read_matching(Path(data), options, file.about.get("data"))
-    return open_source(file, source, audit_share)
+    return open_source(file, source, audit_share=audit_share)
 
 
-def open_source(file: SuspectsFile, source: Source, audit_share: float = AUDIT_SHARE) -> Review:
-    """Open the review of suspects whose data are in memory; the store lies beside their file."""
+def open_source(file: SuspectsFile, source: Source, **options: Any) -> Review:
+    """Open the review of suspects whose data are in memory; the store lies beside their file.
+
+    Args:
+        file: The suspects.
+        source: The images and labels that they are about.
+        options: Of `Review`.
+    """
     store = Store.open(file.path.with_name(STORE), source.fingerprint(), source.classes)
-    return Review(store, file, source, audit_share=audit_share)
+    return Review(store, file, source, **options)
 
 
 def _read_source_of(run: Run) -> Source:

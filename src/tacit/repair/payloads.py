@@ -42,6 +42,7 @@ def describe_progress(review: Review, who: str) -> dict[str, Any]:
         "mine": people.get(who, 0),
         "people": people,
         "left": int((~review.queue.done).sum()),
+        "turns": review.live_queue.turns if review.live_queue is not None else 0,
         "sentence": review.sentence(),
     }
 

@@ -22,6 +22,7 @@ from tacit.labels import number_cells
 from tacit.repair.suspects_file import SuspectsFile
 
 READ = ("image", "class", "posterior", "box")
+HEAD_START = 3.0  # seconds at most until the rest is read
 Cells = NDArray[np.int64]
 
 
@@ -58,7 +59,7 @@ class Queue:
     """
 
     def __init__(self, file: SuspectsFile, source: Source) -> None:
-        _check_same(file, source)
+        self.data = _check_same(file, source)  # the fingerprint
         count = len(file)
         self.source, self.classes = source, len(source.classes)
         self.rows = np.zeros(count, np.int32)
@@ -71,19 +72,24 @@ class Queue:
         self.order: NDArray[np.int64] | None = None  # positions, if not as they come
         self.loaded = 0
         self._failed: Exception | None = None
-        self._by_cell: tuple[Cells, NDArray[np.int64]] | None = None
+        self._by_cell: tuple[Cells, NDArray[np.int32]] | None = None
         self._answered = np.zeros(0, np.int64)
         self._lock = threading.Lock()
+        self.rest_is_read = threading.Event()
+        self._may_go_on = threading.Event()
         blocks = _translate(file, source)
         self._load(itertools.islice(blocks, 1))
         self._rest = threading.Thread(target=self._load_rest, args=(blocks,), daemon=True)
         self._rest.start()
+        if self.loaded == count:  # there is no rest
+            self.wait()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def wait(self) -> None:
         """Wait until all suspects are read."""
+        self._may_go_on.set()
         self._rest.join()
         if self._failed is not None:
             raise self._failed
@@ -147,6 +153,19 @@ class Queue:
             return self.choose(wanted, count, taken)
         return chosen
 
+    def rank_anew(self, posterior: NDArray[np.float32]) -> None:
+        """Order the suspects by what is thought of them now; all of them have to be read.
+
+        Args:
+            posterior: (N, C), of all cells.
+        """
+        found = posterior[self.rows, self.columns]
+        order = np.argsort(-found, kind="stable")
+        with self._lock:
+            # Where somebody has answered, what was thought before stays on record.
+            self.posteriors = np.where(self.done, self.posteriors, found)
+            self.order = order
+
     def of_image(self, row: int) -> NDArray[np.int64]:
         """Return the positions of an image's suspects that are read so far."""
         known, positions = self._index()
@@ -163,12 +182,12 @@ class Queue:
         columns = self.columns[: self.loaded][which[: self.loaded]]
         return np.bincount(columns, minlength=self.classes)
 
-    def _index(self) -> tuple[Cells, NDArray[np.int64]]:
+    def _index(self) -> tuple[Cells, NDArray[np.int32]]:
         """Return the cells of what is read, sorted, and their positions."""
         if self._by_cell is None or len(self._by_cell[0]) < self.loaded:
             cells = number_cells(self.rows, self.columns, self.classes)[: self.loaded]
             order = np.argsort(cells, kind="stable")
-            self._by_cell = cells[order], order
+            self._by_cell = cells[order], order.astype(np.int32)
         return self._by_cell
 
     def _load(self, blocks: Iterable[_Block], first: int = 0) -> None:
@@ -184,14 +203,17 @@ class Queue:
             cells = number_cells(self.rows[read], self.columns[read], self.classes)
             self.done[read] = np.isin(cells, self._answered)
             self.loaded = last
+        pa.default_memory_pool().release_unused()
 
     def _load_rest(self, blocks: Iterator[_Block]) -> None:
         try:
+            self._may_go_on.wait(HEAD_START)  # the first question goes before
             self._load(blocks, self.loaded)
             if self.loaded < len(self):
                 raise DataError("the file of suspects is shorter than it says")
         except Exception as error:  # told to whoever waits for it
             self._failed = error
+        self.rest_is_read.set()
 
 
 @dataclass(frozen=True)
@@ -239,7 +261,8 @@ def _read_boxes(column: pa.Array) -> NDArray[np.float16]:
     return boxes
 
 
-def _check_same(file: SuspectsFile, source: Source) -> None:
+def _check_same(file: SuspectsFile, source: Source) -> str:
+    """Return the fingerprint of the data, or refuse suspects of others."""
     found = source.fingerprint()
     classes = file.about.get("classes", [])
     if sorted(classes) != sorted(source.classes):
@@ -255,3 +278,4 @@ def _check_same(file: SuspectsFile, source: Source) -> None:
             f"are {file.about.get('data')}, and these are {found}. Open it with the data that it "
             f"was found in, or find the suspects of these data again."
         )
+    return found

@@ -24,15 +24,17 @@ import numpy as np
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.repair.answers import Answers, Cell
+from tacit.repair.learning import Learner, LiveQueue
+from tacit.repair.live_audit import LiveAudit
 from tacit.repair.queue import Queue, Wanted, find_names
-from tacit.repair.sampling import draw_cells
 from tacit.repair.store import Store
 from tacit.repair.suspects_file import SuspectsFile
-from tacit.repair.verdicts import Answer, Verdict
+from tacit.repair.verdicts import STATES, Answer, Verdict
 
 LEASE = 5 * 60.0  # seconds for which a question is kept from others
 AUDIT_SHARE = 0.1  # of the questions
 MOST_AT_ONCE = 200
+AUDIT = "audit.json"  # beside the store
 
 EVERYTHING = Wanted()
 
@@ -93,6 +95,7 @@ class Review:
         suspects: What is asked about, the most probable first.
         source: The images and labels in which they were found.
         audit_share: Share of the questions that are drawn at random, to count what is missing.
+        learner: Makes the queue anew from the answers, if there is one.
         clock: Tells seconds, for leases.
     """
 
@@ -103,24 +106,36 @@ class Review:
         source: Source,
         *,
         audit_share: float = AUDIT_SHARE,
+        learner: Learner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        store.check(source.fingerprint(), source.classes)
         self.store, self.source, self.clock = store, source, clock
         self.queue = Queue(suspects, source)
+        store.check(self.queue.data, source.classes)
         self.model = str(suspects.about.get("model", ""))
-        self.audit = draw_cells(source.labels, seed=int(store.id[:8], 16))
         self.audit_share, self.random = audit_share, random.Random()
         self.lock = threading.RLock()
         self.drawn: set[Cell] = set()  # asked because the audit drew it
         self.leases: dict[Cell, tuple[str, float]] = {}
         self.columns = {name: column for column, name in enumerate(source.classes)}
         self.answers = Answers()
+        self.audit = LiveAudit(
+            store.path.with_name(AUDIT), self.queue, source.labels, int(store.id[:8], 16),
+            self._answered,
+        )  # fmt: skip
+        self.live_queue: LiveQueue | None = None
+        if learner is not None:
+            self.live_queue = LiveQueue(learner, self.queue, self._answered)
         self._recall()
         self._open = ExitStack()
 
     def __enter__(self) -> Review:
         self._open.enter_context(self.store.writing())
+        self._open.callback(self.audit.close)
+        self.audit.start()
+        if self.live_queue is not None:
+            self._open.callback(self.live_queue.close)
+            self.live_queue.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -252,7 +267,11 @@ class Review:
         found = sum(number for (_, answer), number in counts.items() if answer == "present")
         if not looks:
             return f"{len(self.queue):,} suspects wait; the most probable come first."
-        return f"{found:,} missing labels found with {looks:,} looks."
+        audit = self.audit.result
+        if audit is not None and audit.looks:
+            return f"{looks:,} {'look' if looks == 1 else 'looks'}. {audit.sentence}"
+        labels, took = "label" if found == 1 else "labels", "look" if looks == 1 else "looks"
+        return f"{found:,} missing {labels} found with {looks:,} {took}."
 
     def find_cell(self, image: str, label: str) -> Cell:
         """Return the numbers of an image and a class."""
@@ -274,18 +293,31 @@ class Review:
         cells = [self._number(cell) for cell in self.answers.said]
         self.queue.mark(np.array(cells, np.int64), done=True)
 
+    def _answered(self) -> dict[int, bool | None]:
+        """Return what is said of every cell; None where nobody is sure, or people disagree."""
+        with self.lock:
+            said = [(cell, list(people.values())) for cell, people in self.answers.said.items()]
+        told: dict[int, bool | None] = {}
+        for cell, verdicts in said:
+            sure = {STATES[each.answer] for each in verdicts if each.answer in STATES}
+            told[self._number(cell)] = sure.pop() == 1 if len(sure) == 1 else None
+        return told
+
     def _remember(self, cell: Cell, verdict: Verdict) -> None:
         if self.answers.add(cell, verdict):
             self.leases.pop(cell, None)
             self.queue.mark(np.array([self._number(cell)]), bool(self.answers.said.get(cell)))
+            self.audit.refresh()
+            if self.live_queue is not None:
+                self.live_queue.hear(len(self.answers.said))
 
     def _state(self, who: str, given: Given) -> Verdict:
         """Complete an answer by why it was asked and what was thought of it."""
         row, column = given.cell
         position = int(self.queue.find(np.array([self._number(given.cell)]))[0])
-        asked = position >= 0 or given.cell in self.drawn
-        probability = self.audit.probability.get(given.cell)
-        stream = "added" if not asked else "queue" if probability is None else "audit"
+        stream = "queue" if position >= 0 else "added"
+        if given.cell in self.drawn or (position < 0 and given.cell in self.audit.probability):
+            stream = "audit"
         return Verdict(
             given.id,
             self.source.images[row],
@@ -294,7 +326,7 @@ class Review:
             who,
             datetime.now(UTC).isoformat(timespec="milliseconds"),
             stream,  # type: ignore[arg-type]
-            probability,
+            self.audit.probability.get(given.cell),
             round(float(self.queue.posteriors[position]), 6) if position >= 0 else None,
             self.model,
             given.shown[:100],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SIDES = (160, 320, 640, 1280)  # of the longer side, so that nobody can ask for a million sizes
 KEPT_BYTES = 24 << 20
+KEPT_PIXELS = 16 << 20  # of the one decoded image that is kept
 MARGIN = 0.25  # of the box's sides, around it
 AT_ONCE = 2  # decoded images are large
 QUALITY = 88
@@ -35,6 +36,7 @@ class ShownImages:
         self._bytes = 0
         self._lock = threading.Lock()
         self._decoding = threading.Semaphore(AT_ONCE)
+        self._last: tuple[int, Image] | None = None
 
     def read(self, row: int, side: int, box: list[float] | None = None) -> bytes:
         """Return an image, or what is in a box and a little around it.
@@ -60,9 +62,14 @@ class ShownImages:
         return written
 
     def _open(self, row: int) -> Image:
+        last = self._last
+        if last is not None and last[0] == row:  # the crop follows the whole image
+            return last[1]
         if self.source.files is not None:
             check_inside(self.source.files(row), self.source.images[row])
-        return self.source.open(row)
+        image = self.source.open(row)
+        self._last = (row, image) if image.width * image.height <= KEPT_PIXELS else None
+        return image
 
 
 def check_inside(path: Path, name: str) -> None:
@@ -73,9 +80,9 @@ def check_inside(path: Path, name: str) -> None:
 
 
 def _write(image: Image, side: int, box: list[float] | None) -> bytes:
-    image = image.convert("RGB")
-    if box is not None:
-        image = image.crop(_grow(box, image.width, image.height))
+    image = image.convert("RGB") if image.mode != "RGB" else image
+    box = box or [0.0, 0.0, 1.0, 1.0]
+    image = image.crop(_grow(box, image.width, image.height))  # a copy in any case
     image.thumbnail((side, side))
     image.info.clear()  # such as where it was taken
     file = io.BytesIO()

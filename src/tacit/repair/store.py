@@ -82,6 +82,8 @@ class Store:
             classes: Their names.
         """
         path = Path(path)
+        if path.parent.is_file():
+            raise UsageError(f"{path.parent} is a file, not a folder that verdicts can lie in.")
         if not path.exists():
             with telling(path):
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,14 +7,18 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tacit.config import DataConfig
+from tacit.data.listing import Listing
 from tacit.errors import DataError, UsageError
 from tacit.files import read_text
+from tacit.labels import fingerprint
 from tacit.names import split_lines
+from tacit.repair.store import Store
 from tacit.repair.verdicts import Verdict
+from tacit.runs.folder import Run
 
 NEEDED = ("image", "label", "answer")
 NUMBERS = ("probability", "posterior")
@@ -36,12 +40,35 @@ class Given:
     data: str | None = None
 
 
-def find_store(run: Path) -> Path:
+def find_store(run: Run) -> Path:
     """Return the file with the verdicts about a run."""
-    found = [path for path in (*run.iterdir(), *run.glob("*/*")) if path.suffix in STORES]
+    there = run.repair.iterdir() if run.repair.is_dir() else ()
+    found = [path for path in there if path.suffix in STORES]
     if len(found) != 1:
-        raise DataError(f"{run} has {len(found)} reviews; name the file of one.")
+        raise DataError(f"The run in {run.folder} has {len(found)} reviews; name the file of one.")
     return found[0]
+
+
+def is_about(data: str, listing: Listing, config: DataConfig) -> bool:
+    """Whether a fingerprint is that of labels, of a split of them, or of what is trained on.
+
+    Args:
+        data: The fingerprint.
+        listing: The labels as they are now.
+        config: How they are read for training.
+    """
+    if data == fingerprint(listing.classes, listing.images, listing.labels):
+        return True
+    for rows in listing.rows_by_split() if listing.splits else ():
+        images = [listing.images[row] for row in rows]
+        if data == fingerprint(listing.classes, images, listing.labels.take(rows)):
+            return True
+    from tacit.data.splits import load_splits
+
+    try:
+        return data == load_splits(config).train.fingerprint()
+    except DataError:  # too few images to set some aside, or splits of other names
+        return False
 
 
 def open_verdicts(path: Path) -> Given:
@@ -50,7 +77,7 @@ def open_verdicts(path: Path) -> Given:
         raise DataError(f"There is nothing at {path}.")
     if path.suffix.lower() not in STORES:
         return Given(read_verdicts(path))
-    store = import_module("tacit.repair.store").Store(path)
+    store = Store(path)
     return Given(list(store.verdicts()), store.data)
 
 

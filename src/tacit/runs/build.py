@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -62,10 +62,21 @@ def seed_and_build(config: Config, splits: Splits, device: torch.device) -> Lear
 
 def _build(config: Config, splits: Splits) -> Learner:
     method = build_method(config.method.name, preset=config.method.preset, **config.method.options)
-    model = build_model(classes=splits.train.classes, **config.model.model_dump())
+    asked = config.model.model_dump(exclude={"head_bias"})
+    model = build_model(classes=splits.train.classes, **asked)
     train_split = splits.train
-    method.setup(Annotations(train_split.labels, train_split.classes, train_split.images))
+    annotations = Annotations(train_split.labels, train_split.classes, train_split.images)
+    method.setup(annotations)
+    if _choose_head_bias(config) == "frequency":
+        model.begin_at(method.expect(annotations))
     return Learner(model, method)
+
+
+def _choose_head_bias(config: Config) -> Literal["random", "frequency"]:
+    """A trunk that knows something needs few steps; no head should spend them on frequencies."""
+    wanted = method_class(config.method.name).begins_at_frequency
+    known = config.model.weights != "none"
+    return config.model.head_bias or ("frequency" if wanted and known else "random")
 
 
 def record_defaults(config: Config) -> Config:
@@ -79,7 +90,9 @@ def record_defaults(config: Config) -> Config:
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"labels": labels}),
-            "model": config.model.model_copy(update={"options": options}),
+            "model": config.model.model_copy(
+                update={"options": options, "head_bias": _choose_head_bias(config)}
+            ),
             "method": resolve_hyperparameters(config.method),
         }
     )

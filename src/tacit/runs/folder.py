@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tacit.config import Config
+from tacit.config import AUTO, Config
 from tacit.errors import DataError, UsageError
 from tacit.files import is_partial, read_json, telling, write_atomically, write_text
 from tacit.locks import hold_lock
@@ -34,6 +34,9 @@ FORMAT = 2
 
 # What a key of the configuration was called in a format before: table, then and now.
 RENAMED = {1: (("run", "together", "fuse_views"),)}
+
+# What a run is told to choose itself, and then writes down.
+AUTOMATIC = {("precision", "auto"), ("batch", AUTO)}
 
 SUSPECTS = "suspects.parquet"
 SUSPECT_COLUMNS = ("image", "class", "times", "first_epoch", "last_epoch", "score")
@@ -286,8 +289,13 @@ def _first_difference(said: Any, recorded: Any, key: str = "") -> tuple[str, Any
     elif isinstance(said, list) and isinstance(recorded, list) and len(said) == len(recorded):
         pairs = list(zip(map(str, range(len(said))), said, recorded, strict=True))
     else:
-        # None says nothing; no recipe can.
-        same = said in (None, recorded) or (isinstance(said, str) and full_name(said) == recorded)
+        # None says nothing; no recipe can. What was chosen at first stays chosen.
+        chosen = (key.rpartition(".")[2], said) in AUTOMATIC
+        same = (
+            chosen
+            or said in (None, recorded)
+            or (isinstance(said, str) and full_name(said) == recorded)
+        )
         return None if same else (key, said, recorded)
     found = (_first_difference(now, then, f"{key}.{name}".strip(".")) for name, now, then in pairs)
     return next((each for each in found if each), None)

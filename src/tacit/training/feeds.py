@@ -41,11 +41,12 @@ class ImageFeed:
         data = self.config.data
         self.strength = Strength(data.strong_operations, data.strong_magnitude)
 
-    def fill(self, between: Callable[[], None]) -> None:
+    def fill(self, between: Callable[[], None], tell: Callable[[str], None]) -> None:
         """Read what is read once for a whole phase; nothing here.
 
         Args:
             between: Called before each batch; it may raise.
+            tell: Called with what a person should know before it begins.
         """
 
     def received(self, order: ShuffledBatches) -> Iterable[Batch]:

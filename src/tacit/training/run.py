@@ -13,6 +13,7 @@ from tacit.data.source import Splits
 from tacit.devices import choose_device, keeping_generators
 from tacit.distributed import is_first, wait_for_all
 from tacit.errors import UsageError, unknown_name
+from tacit.evaluation.chance import compute_chance
 from tacit.images.views import VIEWS
 from tacit.methods import build_method
 from tacit.models import check_model_name
@@ -21,7 +22,8 @@ from tacit.runs.build import read_splits, record_defaults, seed_and_build
 from tacit.runs.decide import check_decide
 from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
-from tacit.training.checks import check_settings, find_blind_spot, find_toy_trunk
+from tacit.training.automatic import choose_automatic
+from tacit.training.checks import check_settings, find_blind_spot, find_slow_precision
 from tacit.training.context import build_context
 from tacit.training.parallel import join_batch_norm, process_group, seed_apart
 from tacit.training.report import Reporter, Silent
@@ -72,6 +74,15 @@ def _with_full_names(config: Config) -> Config:
     )
 
 
+def _describe_test(splits: Splits) -> dict[str, Any]:
+    """Say what the test score rests on, and what a random order would reach on the same labels."""
+    source = splits.test
+    labels = source.labels if source.truth is None else source.truth
+    kind = "observed" if labels.count(0) else "clean"
+    chance = compute_chance(labels.per_class(1), len(source))
+    return {"test_labels": kind, "test_chance": round(chance, 3)}
+
+
 def train(
     config: Config,
     folder: Path,
@@ -108,14 +119,11 @@ def _train(
     reporter: Reporter,
     title: str | None,
 ) -> dict[str, Any]:
-    toy = find_toy_trunk(config)
     config = complete(run.resume_config(config) if resume else config)
     device = choose_device(config.run.device)
     splits = splits or read_splits(config)
     check_decide(config.decide, splits.validation)
     reporter.start_run(title or short_name(config.method.name))
-    if toy is not None:
-        reporter.note(toy)
     with keeping_generators(device):
         return _train_on(device, config, run, resume, splits, reporter)
 
@@ -129,16 +137,18 @@ def _train_on(
     reporter: Reporter,
 ) -> dict[str, Any]:
     learner = seed_and_build(config, splits, device)
+    config = choose_automatic(config, learner, len(splits.train), device)
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
     seed_apart(config.run.seed, device)
-    if (blind := find_blind_spot(learner, config.model.size)) is not None:
-        reporter.note(blind)
+    for said in (find_blind_spot(learner, config.model.size), find_slow_precision(config, device)):
+        if said is not None:
+            reporter.note(said)
     context = build_context(learner, splits, config, run.folder, device)
     trainer = Trainer(context, reporter)
     begun, go_on = resume and run.exists, resume and run.has_checkpoint
     wait_for_all()  # nobody writes before everybody has looked
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "versions": versions(),
@@ -153,7 +163,8 @@ def _train_on(
         run.log.keep(0)  # of an epoch whose checkpoint was never written
     best = trainer.fit(go_on)
     wait_for_all()  # the best model is written
-    record["result"] = evaluate(run.folder, splits, config) | {"best": best}
+    scored = evaluate(run.folder, splits, config)
+    record["result"] = {**scored, "best": best, **_describe_test(splits)}
     if is_first():
         run.write(record)
     return record

@@ -17,6 +17,7 @@ from tacit.errors import TrainingError
 from tacit.evaluation.chance import compute_chance
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.evaluate import Scores, score
+from tacit.images.loader import EVALUATION_BATCH
 from tacit.models.artefact import save_model
 from tacit.runs.checkpoint import identify, load_checkpoint, save_checkpoint
 from tacit.runs.decide import decide_for
@@ -112,9 +113,14 @@ class Trainer:
     def _open_feed(self) -> Iterable[Batch]:
         started = time.perf_counter()
         # While features are computed, processes do not wait for one another to agree on anything.
-        self.phase.feed.fill(self._stop_if_asked if world_size() == 1 else lambda: None)
+        self.phase.feed.fill(self._before_reading, self.reporter.note)
         self.meter.seconds += time.perf_counter() - started
         return self.phase.batches()
+
+    def _before_reading(self) -> None:
+        self.reporter.read(EVALUATION_BATCH)
+        if world_size() == 1:
+            self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if (received := agree_on(self.interrupts.received)) is not None:

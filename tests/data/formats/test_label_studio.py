@@ -104,6 +104,15 @@ def test_images_of_one_name_in_two_places_stay_two(tmp_path: Path) -> None:
     assert read(tmp_path, tasks).images == ["0/1.jpg", "1/1.jpg"]
 
 
+def test_one_image_that_was_not_uploaded_keeps_all_paths(tmp_path: Path) -> None:
+    uploads = [task(f"/data/upload/7/0123abcd-{n}.jpg", choice("a", "b")) for n in range(2)]
+    assert read(tmp_path, uploads).images == ["0123abcd-0.jpg", "0123abcd-1.jpg"]
+    elsewhere = task("https://example.org/far/2.jpg", choice("a"))
+    assert read(tmp_path, [*uploads, elsewhere]).images == [
+        "data/upload/7/0123abcd-0.jpg", "data/upload/7/0123abcd-1.jpg", "far/2.jpg"
+    ]  # fmt: skip
+
+
 def test_other_answers_are_left_out_and_told(tmp_path: Path) -> None:
     text = {"type": "textarea", "value": {"text": ["x"]}}
     listing = read(tmp_path, [task("1.jpg", choice("a", "b"), text)])

@@ -286,6 +286,30 @@ def test_classes_are_not_listed_where_their_names_are_written_anyway(tmp_path: P
         assert_same(read_listing(path, format=format), turned)
 
 
+@pytest.mark.parametrize("format", ["openimages_csv", "imagefolder", "folders"])
+@pytest.mark.parametrize("state", [1, -1])
+def test_folders_list_their_classes_where_names_alone_do_not_give_them(
+    format: str, state: int, tmp_path: Path
+) -> None:
+    """In the alphabet, and each named somewhere: then a list would say nothing new."""
+    labels = SparseLabels.of(np.array([[1, 0], [1, state], [1, 0]], dtype=np.int8))
+    images = ["train/1.jpg", "train/2.jpg", "test/3.jpg"]
+    for image in images:
+        touch_image(tmp_path / "old" / image)
+    splits = ["train", "train", "test"]
+    for classes in (("a", "b"), ("b", "a")):
+        it = Listing("it", tmp_path / "old", images, classes, labels, splits)
+        out = tmp_path / classes[0]
+        if format == "folders" and state == -1:
+            with pytest.raises(DataError, match="cannot say that a class is known to be absent"):
+                write_listing(it, out, format)
+            continue
+        notes = write_listing(it, out, format)
+        listed = classes == ("b", "a")
+        assert (out / "classes.txt").exists() == listed
+        assert any("lists the classes" in note for note in notes) == listed
+
+
 @pytest.mark.parametrize(
     ("classes", "cell"),
     [

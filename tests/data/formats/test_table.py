@@ -183,6 +183,10 @@ def test_minus_one_is_never_guessed(tmp_path: Path) -> None:
         csv(tmp_path, text)
     assert csv(tmp_path, text, negative_value=-1).labels.dense().tolist() == [[1, -1], [0, 1]]
     assert csv(tmp_path, text, negative_value=0).labels.dense().tolist() == [[1, 0], [-1, 1]]
+    words = "file,a,b\n1.jpg,yes,-1\n2.jpg,0,y\n"
+    with pytest.raises(DataError, match=": 1 cells.*-1.*negative_value -1 or 0"):
+        csv(tmp_path, words)
+    assert csv(tmp_path, words, negative_value=-1).labels.dense().tolist() == [[1, -1], [0, 1]]
     with pytest.raises(UsageError, match="0 or -1, not 5"):
         csv(tmp_path, text, negative_value=5)
 

@@ -118,10 +118,7 @@ def recognise(path: Path) -> str:
         return next(iter(found))
     if found:
         listed = "; ".join(f"{name}: {match.reason}" for name, match in found.items())
-        raise DataError(
-            f"{path} may be several things ({listed}). Choose one with --format, or when training "
-            f"with --set data.options.format=NAME."
-        )
+        raise DataError(f"{path} may be several things ({listed}). Choose one with --format NAME.")
     raise DataError(
         f"{path} is in no known format (known: {', '.join(FORMATS)}). "
         f"A table with a column of file names and a column of labels always works."

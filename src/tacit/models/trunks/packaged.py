@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,14 @@ def check_packaged(name: str) -> None:
         raise UsageError(
             f"No package holds weights of '{name}'; there are packages of {' and '.join(PACKAGES)}."
         )
+
+
+def find_package(name: str) -> Distribution | None:
+    """Return the installed package of a trunk's weights."""
+    try:
+        return distribution(PACKAGES[name.partition(".")[0]])
+    except (KeyError, PackageNotFoundError):
+        return None
 
 
 def load_packaged(network: nn.Module, name: str) -> dict[str, Any]:

@@ -27,23 +27,37 @@ export function imageOf(address, description) {
     images.delete(address);
   } else {
     image = make("img", { decoding: "async", draggable: false });
-    image.addEventListener("error", () => retry(image, address), { once: false });
+    image.addEventListener("error", () => retry(image, address));
     image.src = address;
   }
   images.set(address, image);
   if (images.size > MOST_IMAGES) images.delete(images.keys().next().value);
-  image.alt = description;
+  if (description || !image.alt) image.alt = description;
   return image;
 }
 
+const gone = new Map();
+
 function retry(image, address) {
   const tried = Number(image.dataset.tried || 0);
-  if (tried >= 3) {
+  if (tried >= 2) {
+    gone.set(address, image);
     image.classList.add("gone");
+    if (!image.alt.endsWith("shown")) image.alt = `${image.alt || "This image"} cannot be shown`;
     return;
   }
   image.dataset.tried = tried + 1;
-  setTimeout(() => { image.src = address; }, 1500 * (tried + 1));
+  setTimeout(() => { image.src = address; }, 1000 * (tried + 1));
+}
+
+// When the server is back, or an image is.
+export function retryGone() {
+  for (const [address, image] of gone) {
+    image.dataset.tried = 0;
+    image.classList.remove("gone");
+    image.src = address;
+  }
+  gone.clear();
 }
 
 export const isTyping = (target) =>

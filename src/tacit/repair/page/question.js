@@ -11,7 +11,7 @@ const thumbOf = (row, description) => imageOf(`/image/${row}/160`, description);
 
 export function showQuestion(question, boxed) {
   const { label, image, box } = question;
-  find("asked").replaceChildren("Is there ", make("em", {}, make("bdi", {}, label)), " here?");
+  find("asked").replaceChildren(make("em", {}, make("bdi", {}, label)), ": is it here?");
   find("sure").textContent = sureness(question);
   find("crop").replaceChildren(box ? cropOf(question, label, image) : wholeOf(question));
   find("caption").replaceChildren(make("bdi", {}, image));

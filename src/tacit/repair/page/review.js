@@ -1,14 +1,15 @@
 // The page of a review: what is shown, what the keys do, what waits to be stored.
 
 import { ask } from "./api.js";
-import { find, imageOf, isTyping, make, show } from "./dom.js";
+import { find, imageOf, isTyping, make, retryGone, show } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Outbox } from "./outbox.js";
 import { prefetch, showQuestion } from "./question.js";
 import { showReport } from "./report.js";
 
-const AHEAD = 60; // questions that are held, so that the server may be away for a while
+const AHEAD = 50; // questions that are held at least, so that the server may be away for a while
 const PART = 30;
+const SURE = 3; // of them that stay when the queue has learned
 
 const page = {
   state: null,
@@ -49,15 +50,17 @@ const onScreen = () =>
   [page.current, ...page.held].filter(Boolean).map((each) => each.cell);
 
 async function fetchMore() {
-  if (page.fetching || page.held.length > AHEAD - PART) return;
+  if (page.fetching || page.held.length > AHEAD) return;
   page.fetching = true;
   const asked = JSON.stringify(wanted());
+  let more = false;
   try {
     const waiting = page.outbox.waiting.map((item) => item.cell);
     const without = [...new Set([...onScreen(), ...waiting])].join(",");
     const told = await ask("/api/questions", { user: page.user, count: PART, without, ...wanted() });
     if (asked !== JSON.stringify(wanted())) return;
     page.held.push(...told.questions);
+    more = told.questions.length === PART;
     showProgress(told.progress);
     prefetch(page.held);
   } catch (error) {
@@ -65,6 +68,7 @@ async function fetchMore() {
   } finally {
     page.fetching = false;
   }
+  if (more) fetchMore();
 }
 
 async function next() {
@@ -225,6 +229,10 @@ function showProgress(progress) {
   const share = page.state.suspects ? 1 - progress.left / page.state.suspects : 1;
   find("bar").setAttribute("aria-valuenow", String(Math.round(share * 100)));
   find("bar-fill").style.width = `${Math.max(share * 100, 0.5)}%`;
+  if (page.progress && progress.turns !== page.progress.turns && !page.outbox.unsaved) {
+    page.held.length = Math.min(page.held.length, SURE); // the rest comes in a better order
+    fetchMore();
+  }
   page.progress = progress;
 }
 
@@ -270,7 +278,11 @@ function endConflict(item) {
 function startOutbox() {
   page.outbox = new Outbox(page.state.store, page.user, {
     onChange: showSaved,
-    onStored: (progress) => { say(""); showProgress(progress); },
+    onStored: (progress) => {
+      if (!find("banner").hidden) retryGone();
+      say("");
+      showProgress(progress);
+    },
     onConflict: meet,
     onRefused: (status, message) => {
       const away = "The server is away. Answers wait in this page and are sent when it is back.";
@@ -348,6 +360,7 @@ function addClass(event) {
   const cell = `${page.current.row}-${column}`;
   const name = page.state.classes[column].name;
   put({ cell, version: 0 }, "present", "added");
+  page.current.others = page.current.others.filter((each) => each.cell !== cell);
   page.current.known.push({ label: name, answer: "present", by: page.user });
   page.past.push({ ...page.current, cell, column, label: name, version: 1, given: "present" });
   page.held = page.held.filter((each) => each.cell !== cell);

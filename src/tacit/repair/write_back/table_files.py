@@ -16,7 +16,14 @@ from tacit.data.formats.table.files import SUFFIXES
 from tacit.data.formats.table.write import choose_join
 from tacit.errors import DataError
 from tacit.repair.apply import Change
-from tacit.repair.write_back.splice import Edit, find_members, read_exactly, skip_blank, splice
+from tacit.repair.write_back.splice import (
+    Edit,
+    find_members,
+    find_value,
+    read_exactly,
+    skip_blank,
+    splice,
+)
 from tacit.repair.write_back.tables import (
     NEW_COLUMN,
     Cell,
@@ -170,8 +177,11 @@ def _edit_jsonl(path: Path, out: Path, shape: Shape, rows: Rows) -> None:
     edits: list[Edit] = []
     at = skip_blank(text, 0)
     for row in range(len(shape.names)):
+        if row not in rows:  # in C, and not name by name
+            at = skip_blank(text, find_value(text, at)[1])
+            continue
         members, end = find_members(text, at)
-        for name, cell in rows.get(row, {}).items():
+        for name, cell in rows[row].items():
             span = members.get(name)
             old = json.loads(text[slice(*span)]) if span else None
             new = _change_value(old, cell, shape.separators.get(name))

@@ -276,7 +276,7 @@ def _changes_file(path: Path) -> Path:
     """Return where the changes of labels are told: in their folder, or beside their file."""
     if path.is_dir() or not path.suffix:
         return path / CHANGES
-    return path.with_name(f"{path.stem}.{CHANGES}")
+    return path.with_name(f"{path.name}.{CHANGES}")
 
 
 def read_changes(path: Path) -> Iterator[dict[str, Any]]:

@@ -141,8 +141,7 @@ def _describe_contradictions(where: str, found: Sequence[tuple[str, str]]) -> st
     more = f"; and {len(found) - 5:,} more" if len(found) > 5 else ""
     return (
         f"{where} contradicts itself: both present and absent are said to be {shown}{more} "
-        f"({len(found):,} in all). Correct them, or let `tacit check` write labels without them, "
-        f"with --clean."
+        f"({len(found):,} in all)."
     )
 
 
