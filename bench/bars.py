@@ -70,6 +70,9 @@ BARS: dict[str, tuple[Bar, ...]] = {
     "tables, em_apl": (Bar(most=4),),
     "tables, role": (Bar(most=4),),
     "stream": (Bar(most=1.15),),
+    "review, 95 % of verdicts in ms": (Bar(most=50),),
+    "review, first question in s": (Bar(most=1),),
+    "review, MB": (Bar(most=300),),
 }
 MET, MISSED = "bar met", "BAR MISSED"
 

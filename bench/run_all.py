@@ -32,6 +32,9 @@ COMMANDS = (
     "tables.py --images 20000 --classes 100",
     "predict.py --rounds 5",
     "stream.py --rows 1000,10000",
+    "review.py load",
+    "review.py kill",
+    "review.py large",
 )
 
 

@@ -3,7 +3,8 @@
     python studies/methods.py [--seeds 3] [--jobs 2] [--out runs/methods] [--only an,em]
 
 Each method has its default hyperparameters, nothing is tuned. Finished runs in --out are not
-repeated, so an interrupted benchmark goes on. Writes methods.md and methods.json to docs/results.
+repeated, so an interrupted benchmark goes on. Writes methods.md and methods.json to docs/results;
+with --only, the rows of all other methods stay as they were measured.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def run_one(name: str, seed: int, folder: Path) -> dict[str, Any]:
         "seed": seed,
         "map": record["result"]["map"],
         "epoch": record["result"]["best"]["epoch"],
+        "measured": datetime.date.fromtimestamp(done.log.path.stat().st_mtime).isoformat(),
         "seconds_per_epoch": statistics.fmean(entry["seconds"] for entry in log),
         **{key: log[-1]["identification"][key] for key in ("precision", "recall", "f1")},
     }
@@ -87,16 +89,19 @@ def main() -> None:
             print(
                 f"{done}/{len(jobs)} {figures[-1]['method']} {figures[-1]['map']:.1f}", flush=True
             )
-    write(figures, names, options.results, options.seeds)
+    if options.only:
+        earlier = json.loads((options.results / "methods.json").read_text(encoding="utf-8"))
+        figures += [figure for figure in earlier if figure["method"] not in names]
+    write(figures, options.results, options.seeds)
 
 
-def write(figures: list[dict[str, Any]], names: list[str], folder: Path, seeds: int) -> None:
+def write(figures: list[dict[str, Any]], folder: Path, seeds: int) -> None:
     """Write the table, best first, and the figures of every run."""
     from tacit.methods import METHODS
     from tacit.runs.folder import versions
 
     rows = []
-    for name in names:
+    for name in dict.fromkeys(figure["method"] for figure in figures):
         runs = [figure for figure in figures if figure["method"] == name]
         maps = [run["map"] for run in runs]
         mean = {
@@ -114,8 +119,15 @@ def write(figures: list[dict[str, Any]], names: list[str], folder: Path, seeds: 
         title = METHODS[name].title + (", *chance*" if mean["map"] < CHANCE + NEAR else "")
         cells = [f"`{name}`", title, f"{mean['map']:.1f} ± {spread:.1f}", *found]
         lines.append("| " + " | ".join([*cells, f"{mean['seconds_per_epoch']:.1f}"]) + " |")
-    used = ", ".join(f"{name} {version}" for name, version in versions().items())
+    # Rows are of several commits; each run's record says its own.
+    used = ", ".join(f"{name} {n}" for name, n in versions().items() if name != "commit")
     body = "\n".join(lines)
+    days: dict[str, list[str]] = {}
+    for name, measured in sorted({(each["method"], each["measured"]) for each in figures}):
+        days.setdefault(measured, []).append(f"`{name}`")
+    most = max(days, key=lambda day: len(days[day]))
+    when = f"{most}, and " if len(days) > 1 else most
+    when += "; ".join(f"{', '.join(days[day])} on {day}" for day in sorted(days) if day != most)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "methods.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (folder / "methods.md").write_text(
@@ -143,8 +155,8 @@ full labels (`studies/teacher.py`).
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
 {body}
 
-Measured on {datetime.date.today().isoformat()} with `python studies/methods.py --seeds {seeds}`;
-{used}.
+Measured on {when},
+with `python studies/methods.py --seeds {seeds}`; {used}.
 """,
         encoding="utf-8",
     )

@@ -14,7 +14,12 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 # Projects whose modules are called otherwise.
-MODULES = {"pillow": "PIL", "pyyaml": "yaml", "open-clip-torch": "open_clip"}
+MODULES = {
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "open-clip-torch": "open_clip",
+    "scikit-learn": "sklearn",
+}
 
 
 def read_imports() -> set[str]:

@@ -39,7 +39,7 @@ from support.methods import (
 from tacit import cli
 from tacit.config import Config, MethodConfig, Phase, load_recipe, parse_setting, resolve
 from tacit.data.scenes.drawing import CLASSES, compose
-from tacit.experiments.demo import plan
+from tacit.experiments.grid import read_grid
 from tacit.learner import Learner
 from tacit.methods import METHODS, build_method, hyperparameters, method_class
 from tacit.models import MODELS, build_model
@@ -170,7 +170,10 @@ def test_blocks_run(page: Path, workshop: Path, capsys: pytest.CaptureFixture[st
             named = re.match(r"# (\S+\.toml)\n", block.text)
             path = workshop / (named[1] if named else "unnamed.toml")
             path.write_text(block.text, encoding="utf-8")
-            check_recipe(path)
+            if re.search(r"^\[(compare|rows\.)", block.text, flags=re.M):
+                assert read_grid(path)
+            else:
+                check_recipe(path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -386,13 +389,15 @@ def test_no_page_names_a_place_on_a_machine() -> None:
         assert not re.search(r"(?<![\w.:/])/(work|home|root|tmp|Users)/", text), page
 
 
-def test_the_recipes_of_scenes_are_what_the_demonstration_trains() -> None:
+def test_the_recipe_of_scenes_trains_what_the_study_of_scenes_trains() -> None:
+    _, cells = read_grid(ROOT / "studies" / "scenes.toml", said={"seeds": [0]})
     planned = {
-        config.method.name: config for (name, _), config in plan(1).items() if "off" not in name
+        cell.config.method.name: cell for cell in cells if cell.config and "off" not in cell.row
     }
-    for name, config in planned.items():
+    assert set(planned) == {"bce", "an", "ignore"}
+    for name, cell in planned.items():
         chosen = resolve(ROOT / "recipes" / "scenes.toml", (f"method.name={name}",))
-        assert complete(chosen) == config
+        assert complete(chosen) == cell.config
 
 
 @pytest.mark.parametrize("verb", ["methods", "models", "datasets"])

@@ -65,6 +65,23 @@ def test_cells_come_in_any_order_and_may_repeat() -> None:
     assert np.array_equal(none.dense(), np.full((2, 3), -1))
 
 
+def test_labels_are_stacked_if_they_mean_the_same() -> None:
+    one, other = SparseLabels.of(ARRAYS[0]), SparseLabels.of(ARRAYS[0][::-1].copy())
+    both = SparseLabels.stack([one, other])
+    assert np.array_equal(both.dense(), np.concatenate([ARRAYS[0], ARRAYS[0][::-1]]))
+    narrow = SparseLabels.of(ARRAYS[0][:, :-1].copy())
+    full = SparseLabels.from_present([], [], one.shape)
+    open_labels = SparseLabels.from_cells([], [], [], one.shape)
+    for parts in ([one, narrow], [full, open_labels]):
+        with pytest.raises(ValueError, match="differ in their classes or in what is not listed"):
+            SparseLabels.stack(parts)
+
+
+def test_what_is_not_listed_is_unknown_unless_said() -> None:
+    cells = np.array([0, 1]), np.array([1], dtype=np.int32), np.array([1], dtype=np.int8)
+    assert SparseLabels(*cells, classes=3).dense().tolist() == [[0, 1, 0]]
+
+
 def test_a_cell_with_two_states_is_refused() -> None:
     with pytest.raises(ValueError, match="1 cells have two states, first row 1, class 2"):
         SparseLabels.from_cells([1, 0, 1], [2, 1, 2], [1, 1, -1], (3, 4))

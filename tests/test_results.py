@@ -27,7 +27,7 @@ def without_date(page: Path) -> str:
 
 def test_the_table_of_methods_is_that_of_its_figures(tmp_path: Path) -> None:
     figures = json.loads((RESULTS / "methods.json").read_text(encoding="utf-8"))
-    load_study("methods").write(figures, list(METHODS), tmp_path, seeds=3)
+    load_study("methods").write(figures, tmp_path, seeds=3)
     assert without_date(tmp_path / "methods.md") == without_date(RESULTS / "methods.md")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -67,6 +68,31 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Let all random numbers that follow at the host and on a device depend on a seed."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+@contextmanager
+def keeping_generators(device: torch.device) -> Iterator[None]:
+    """Give torch's generators of host and device their states back in the end.
+
+    A training seeds them as networks expect it; whoever called it goes on with numbers of his own.
+    """
+    kept = torch.mps.get_rng_state() if device.type == "mps" else None
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            if kept is not None:
+                torch.mps.set_rng_state(kept)
 
 
 @torch.inference_mode()

@@ -14,6 +14,19 @@ Dense = NDArray[np.int8]
 Absence = Literal[0, -1]
 
 
+class CellClash(ValueError):
+    """Cells were given two different states.
+
+    Attributes:
+        cells: Rows and columns of these cells.
+    """
+
+    def __init__(self, cells: Sequence[tuple[int, int]]) -> None:
+        row, column = cells[0]
+        super().__init__(f"{len(cells)} cells have two states, first row {row}, class {column}")
+        self.cells = cells
+
+
 @dataclass(frozen=True, eq=False)
 class SparseLabels:
     """Labels as rows of listed cells; every other cell has one and the same state.
@@ -60,7 +73,7 @@ class SparseLabels:
         """Store cells given in any order. A cell given twice must have the same state twice.
 
         Raises:
-            ValueError: If a cell is given two different states.
+            CellClash: If a cell is given two different states.
         """
         row, column = np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)
         state = np.asarray(states, dtype=np.int8)
@@ -69,10 +82,7 @@ class SparseLabels:
         again = (row[1:] == row[:-1]) & (column[1:] == column[:-1])
         clashes = np.flatnonzero(again & (state[1:] != state[:-1]))
         if len(clashes):
-            raise ValueError(
-                f"{len(clashes)} cells have two states, first row {row[clashes[0]]}, "
-                f"class {column[clashes[0]]}"
-            )
+            raise CellClash(list(zip(row[clashes].tolist(), column[clashes].tolist(), strict=True)))
         kept = np.concatenate([[True], ~again])[: len(row)] & (state != rest)
         starts = np.zeros(shape[0] + 1, dtype=np.int64)
         np.cumsum(np.bincount(row[kept], minlength=shape[0]), out=starts[1:])

@@ -10,12 +10,13 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from check.planted import CLASSES, TRAINED, Photos, draw_image
+from check.planted import ASIDE, CLASSES, TRAINED, Photos, draw_image
 
 # kind and the image or class that the finding names; none where it names none
 Expected = set[tuple[str, str | None]]
 Damage = Callable[[Photos], Expected]
 NAME = "003.png"
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"  # as such a file begins
 
 
 def conflict(photos: Photos) -> Expected:
@@ -141,12 +142,18 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def bomb(photos: Photos) -> Expected:
-    for name, side in (("big.png", 10_000), ("huge.png", 60_000)):
+    for name, side in (("big.png", 12_000), ("huge.png", 60_000)):
         head = _chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
         data = _chunk(b"IDAT", zlib.compress(b"\0" * 100)) + _chunk(b"IEND", b"")
         photos.add(name).write_bytes(b"\x89PNG\r\n\x1a\n" + head + data)
     photos.write()
     return {("bomb", "big.png"), ("bomb", "huge.png")}
+
+
+def unknown_format(photos: Photos) -> Expected:
+    photos.add("photo.heic").write_bytes(HEIC)
+    photos.write()
+    return {("unknown_format", "photo.heic")}
 
 
 def wrong_suffix(photos: Photos) -> Expected:
@@ -231,9 +238,9 @@ def near_leak(photos: Photos) -> Expected:
 
 
 def duplicate(photos: Photos) -> Expected:
-    for number in (5, 7):
+    for number in (5, 6):
         photos.path(number).write_bytes(photos.path(3).read_bytes())
-    return {("duplicate", "005.png"), ("duplicate", "007.png")}
+    return {("duplicate", "005.png"), ("duplicate", "006.png")}
 
 
 def near_duplicate(photos: Photos) -> Expected:
@@ -245,10 +252,52 @@ def near_duplicate(photos: Photos) -> Expected:
 
 
 def duplicates_disagree(photos: Photos) -> Expected:
-    photos.path(7).write_bytes(photos.path(3).read_bytes())
-    photos.rows[3]["labels"], photos.rows[7]["labels"] = "waterfall;tree", "waterfall"
-    photos.write({"negatives": ["tree" if n == 7 else "" for n in range(len(photos.rows))]})
-    return {("duplicate", "007.png"), ("duplicates_disagree", "007.png")}
+    photos.path(6).write_bytes(photos.path(3).read_bytes())
+    photos.rows[3]["labels"], photos.rows[6]["labels"] = "waterfall;tree", "waterfall"
+    photos.write({"negatives": ["tree" if n == 6 else "" for n in range(len(photos.rows))]})
+    return {("duplicate", "006.png"), ("duplicates_disagree", "006.png")}
+
+
+def set_apart(photos: Photos) -> Expected:
+    photos.path(ASIDE).write_bytes(photos.path(3).read_bytes())
+    name = photos.rows[ASIDE]["file"]
+    return {("duplicate", name), ("set_apart", name)}
+
+
+def unread_names(photos: Photos) -> Expected:
+    shown = [row["labels"] for row in photos.rows]
+    photos.write({"not": ["" if "tree" in labels else "tree" for labels in shown]})
+    return {("unread_names", None)}
+
+
+def unread_column(photos: Photos) -> Expected:
+    shops = [f"shop {n % 3}" for n in range(len(photos.rows))]
+    photos.write({"shop": shops, "till no": range(len(photos.rows))})
+    return {("unread_column", None)}
+
+
+def against_rules(photos: Photos) -> Expected:
+    rules = photos.folder / "tree.txt"
+    rules.write_text("exclusive: boat, house, tree\n")
+    for row in photos.rows:
+        row["labels"] = row["labels"].partition(";")[0]
+    photos.rows[3]["labels"] = "boat;house"
+    photos.options["taxonomy"] = str(rules)
+    photos.write()
+    return {("against_rules", NAME)}
+
+
+def too_many(photos: Photos) -> Expected:
+    photos.rows[3]["labels"] = "boat;house;tree"
+    photos.options["at_most"] = 2
+    photos.write()
+    return {("too_many", NAME)}
+
+
+def divided_group(photos: Photos) -> Expected:
+    photos.write({"product": [n if n < 30 else n - 27 for n in range(len(photos.rows))]})
+    photos.options["groups"] = "product"
+    return {("divided_group", NAME), ("divided_group", "004.png")}
 
 
 def few_classes(photos: Photos) -> Expected:
@@ -313,9 +362,11 @@ def rare_class(photos: Photos) -> Expected:
 DAMAGES: tuple[Damage, ...] = (
     *(conflict, unlisted_class, blank_name, two_splits, odd_splits, listed_twice),
     *(outside, long_name, missing, no_images, case_clash, unicode_clash, link_outside),
-    *(unlisted, no_file, empty_file, not_an_image, corrupt, bomb, wrong_suffix, animated),
+    *(unlisted, no_file, empty_file, not_an_image, unknown_format, corrupt, bomb),
+    *(wrong_suffix, animated),
     *(tiny, stretched, blank, sixteen_bit, cmyk, palette, transparent, rotated),
-    *(leak, near_leak, duplicate, near_duplicate, duplicates_disagree),
+    *(unread_names, unread_column, against_rules, too_many, divided_group),
+    *(leak, near_leak, duplicate, near_duplicate, set_apart, duplicates_disagree),
     *(few_classes, class_variant, class_typo, unlabelled, empty_class, untrained_class),
     *(always_present, identical_classes, rare_class),
 )

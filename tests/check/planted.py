@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tacit.check.decode import Look, look_at
 
 CLASSES = ("boat", "house", "tree", "waterfall")
 TRAINED, TESTED = 24, 8
+ASIDE = 7  # a trained image that training itself sets aside for validation
 
 
 def draw_image(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
@@ -34,6 +35,7 @@ class Photos:
     folder: Path
     rows: list[dict[str, str]] = field(default_factory=list)
     classes: tuple[str, ...] = CLASSES
+    options: dict[str, Any] = field(default_factory=dict)  # what training is told of the labels
 
     @property
     def images(self) -> Path:
@@ -51,7 +53,7 @@ class Photos:
         self.rows.append({"file": name, "split": split, "labels": labels})
         return self.images / name
 
-    def write(self, columns: dict[str, list[Any]] | None = None) -> Path:
+    def write(self, columns: Mapping[str, Iterable[Any]] | None = None) -> Path:
         """Write the table, with further columns if any."""
         for name, cells in (columns or {}).items():
             for row, cell in zip(self.rows, cells, strict=True):

@@ -17,6 +17,11 @@ from tacit.cli import run
 
 # Mended by a person: they are told how to look.
 LOOKED_AT = {"no_images", "few_classes"}
+# Mended by saying what a column is.
+SAID = {
+    "unread_names": {"negative_column": "not"},
+    "unread_column": {"other_columns": ["shop", "till no"]},
+}
 
 
 def call(command: str) -> None:
@@ -40,13 +45,17 @@ def test_commands_mend(
     monkeypatch.chdir(tmp_path)
     damage(photos)
     kind = damage.__name__
-    for finding in first(check(photos.table, jobs=1), kind):
+    if kind == "unknown_format":
+        return  # by installing something, which is tried elsewhere
+    for finding in first(check(photos.table, jobs=1, **photos.options), kind):
         call(finding)
     cleaned = tmp_path / "cleaned" / "labels.csv"
+    groups = cleaned.with_name("labels-groups.csv")
+    options = {**photos.options, **({"groups": groups} if groups.exists() else {})}
     if cleaned.exists():
-        after = check(cleaned, images=photos.images, jobs=1)
+        after = check(cleaned, images=photos.images, jobs=1, **options)
     else:
-        after = check(photos.table, jobs=1)
+        after = check(photos.table, jobs=1, **options, **SAID.get(kind, {}))
     left = {finding.kind for finding in after.findings.all}
     if kind not in LOOKED_AT:
         assert kind not in left and "unreadable" not in left

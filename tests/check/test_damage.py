@@ -11,9 +11,18 @@ from check.damage import DAMAGES, Damage
 from check.planted import CLASSES, Photos, healthy
 from tacit.check import KINDS
 from tacit.check.run import check
+from tacit.data import open_image
 
 # Found together with others, or only where a file may not be read, which an administrator may.
 UNPLANTED = {"unreadable", "no_access"}
+
+
+@pytest.fixture(autouse=True)
+def without_heic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read as if the extra heic were not installed."""
+    monkeypatch.setattr(open_image, "HAS_HEIC", False)
+    formats = [kind for kind in open_image.FORMATS if kind != "HEIF"]
+    monkeypatch.setattr(open_image, "FORMATS", formats)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +37,8 @@ def photos(original: Photos, tmp_path: Path) -> Photos:
     return Photos(tmp_path, [dict(row) for row in original.rows])
 
 
-def found(path: Path) -> list[tuple[str, str | None]]:
-    findings = check(path, jobs=1).findings.all
+def found(photos: Photos) -> list[tuple[str, str | None]]:
+    findings = check(photos.table, jobs=1, **photos.options).findings.all
     return [(f.kind, f.said.get("image", f.said.get("class"))) for f in findings]
 
 
@@ -42,7 +51,7 @@ def test_a_healthy_data_set_has_no_findings(original: Photos) -> None:
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damage_is_found_and_nothing_else(damage: Damage, photos: Photos) -> None:
     expected = damage(photos)
-    answer = found(photos.table)
+    answer = found(photos)
     assert set(answer) == expected and len(answer) == len(expected)
     assert damage.__name__ in {kind for kind, _ in expected}
 
@@ -54,7 +63,7 @@ def test_every_kind_is_planted() -> None:
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_the_status_is_that_of_the_severest(damage: Damage, photos: Photos) -> None:
     damage(photos)
-    report = check(photos.table, jobs=1)
+    report = check(photos.table, jobs=1, **photos.options)
     worst = {KINDS[finding.kind].severity for finding in report.findings.all}
     assert report.status() == int("error" in worst)
     assert report.status(strict=True) == int(bool(worst & {"error", "warning"}))

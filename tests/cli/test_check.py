@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from check.planted import TRAINED, Photos, healthy
+from check.planted import ASIDE, TRAINED, Photos, healthy
 from tacit.check import KINDS
 
 Call = Callable[..., Any]
@@ -32,7 +32,7 @@ def test_a_healthy_data_set_is_said_to_be_so(call: Call, photos: Photos) -> None
 
 
 def test_a_leak_ends_with_1_and_the_rest_only_if_strict(call: Call, photos: Photos) -> None:
-    photos.path(7).write_bytes(photos.path(3).read_bytes())
+    photos.path(6).write_bytes(photos.path(3).read_bytes())
     assert call("check", "labels.csv").status == 0
     assert call("check", "labels.csv", "--strict").status == 1
     photos.path(3).write_bytes(photos.path(TRAINED).read_bytes())
@@ -104,6 +104,31 @@ def test_the_documentation_lists_what_the_code_looks_for() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| `(.+)` \|$", DOCS.read_text(), re.M)
     told = [(kind, KINDS[kind].severity, KINDS[kind].sentence, KINDS[kind].fix) for kind in KINDS]
     assert rows == told
+
+
+def test_the_splits_are_those_that_training_will_make(call: Call, photos: Photos) -> None:
+    photos.path(ASIDE).write_bytes(photos.path(3).read_bytes())
+    assert "one into validation, the other into train" in call("check", "labels.csv").out
+    for settings in ("--set=data.split_seed=1", "--set=data.validation=0.04"):
+        answer = call("check", "labels.csv", settings)
+        assert answer.status == 0 and "duplicate" in answer.out
+    answer = call("check", "labels.csv", "--set=data.validaton=0.04")
+    assert answer.status == 2 and "did you mean 'validation'" in answer.err
+
+
+def test_completeness_is_said_from_labels_alone(call: Call, photos: Photos) -> None:
+    for number, row in enumerate(photos.rows):
+        row["labels"] = "tree" if number % 4 else "boat;tree"
+    photos.rows[5]["labels"] = ""
+    photos.write()
+    answer = call("check", "labels.csv", "--no-decode")
+    assert "1.22 known labels an image: 1 with 0, 23 with 1, 8 with 2" in answer.out
+    assert "'tree' 97 %, 'boat' 25 %" in answer.out
+    assert "71 % of the images have one known label: what else they show is" in answer.out
+    told = call("check", "labels.csv", "--no-decode", "--json").json()["labels"]
+    assert told["classes"] == {"boat": 8, "tree": 31} and told["unknown"] == 2 * 32 - 39
+    sure = call("check", "labels.csv", "--no-decode", "--absent=negative")
+    assert "of the images have one known label" not in sure.out  # nothing is missing then
 
 
 @pytest.mark.slow

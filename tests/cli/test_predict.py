@@ -87,6 +87,7 @@ def test_fewer_scores_are_written_where_fewer_are_wanted(
         ((), "Say what to predict"),
         (("IN", "--scores=best"), "'best' are no scores"),
         (("IN", "--scores=top0"), "'top0' are no scores"),
+        (("IN", "--threshold=2"), "a probability from 0 to 1, not 2.0"),
         (("IN", "--batch=0"), "--batch is 1 or more, not 0"),
         (("IN", "--workers=-1"), "--workers is 0 or more, not -1"),
         (("IN", "--out=a.txt"), "says no format"),
@@ -139,3 +140,39 @@ def test_labels_that_a_csv_file_could_not_tell_apart_are_refused(
     answer = call(*words, "--out=a.csv")
     assert answer.status == 2 and "'cat|kitten' has a | in its name" in answer.err
     assert call(*words, "--out=a.jsonl").status == 0
+
+
+def test_images_are_found_where_training_finds_them(
+    call: Call, model_folder: Path, images: Path
+) -> None:
+    Path("photos").symlink_to(images)
+    Path("new.csv").write_text("file,labels\n00.png,cat\n01.png,\n")
+    assert call("predict", model_folder, "new.csv", "--out=a.jsonl", *QUICK).status == 0
+    rows = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
+    assert [(row["image"], row["error"]) for row in rows] == [("00.png", None), ("01.png", None)]
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_nothing_predicted_is_a_failure(
+    call: Call, model_folder: Path, flags: tuple[str, ...]
+) -> None:
+    Path("new.csv").write_text("file\n" + "".join(f"{row}.png\n" for row in range(7)))
+    answer = call("predict", model_folder, "new.csv", "--out=a.csv", *QUICK, *flags)
+    assert answer.status == 3
+    assert "None of the 7 images could be predicted. Say with --images where they" in answer.err
+    if not flags:
+        assert answer.err.count("no prediction for") == 5
+        assert "and 2 more: the rows of a.csv whose column error" in answer.err
+
+
+def test_lines_say_how_far_it_is_where_nobody_watches_a_bar(
+    call: Call, model_folder: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tacit.cli.progress.PAUSE", 0.0)
+    flags = ("--out=a.csv", "--batch=10", *QUICK)
+    lines = call("predict", model_folder, images, *flags).err.splitlines()
+    lines = [line for line in lines if line.startswith("predicting")]
+    told = [line.partition(" images")[0] for line in lines]
+    assert told == ["predicting · 10 of 30", "predicting · 20 of 30"]
+    # The first portion says nothing of the speed, since the model was read before it.
+    assert lines[0].endswith(" images") and lines[1].endswith(" left")

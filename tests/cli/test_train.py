@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,11 @@ def test_a_training_ends_in_a_model_and_a_score(call: Call, small: Small) -> Non
         ["an", "epoch", "1"],
         ["an", "epoch", "2"],
     ]
+    # What a random order reaches is said beside it: few of the 24 images show each class.
+    chance = {
+        found.groups() for found in re.finditer(r"of (\w+) labels \(chance (\S+)\)", answer.err)
+    }
+    assert len(chance) == 1 and 5 < float(chance.pop()[1]) < 60
     assert "tacit evaluate run" in answer.err
     record = json.loads(Path("run/run.json").read_text())
     assert record["config"]["run"]["seed"] == 3
@@ -185,7 +191,7 @@ def test_a_folder_in_use_ends_with_2(call: Call, small: Small, copied: Path) -> 
         (["--out=copied", "--method=em"], 2, "The run in copied has method.name = 'an', and"),
         (["--out=copied", "--epochs=9"], 2, "has phases.0.epochs = 1, and cannot go on with 9"),
         (["--out=copied", "--set=run.seed=1"], 2, "A resumed run keeps its configuration"),
-        (["--out=run"], 3, "There is no run in run (run.json is missing)."),
+        (["--out=run"], 2, "Nothing was recorded in run yet, so --resume alone cannot know what"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -315,3 +321,94 @@ def test_a_source_from_outside_trains(call: Call, monkeypatch: pytest.MonkeyPatc
     answer = call("train", "--data=few", "--method=an", "--out=run", "--json", *flags)
     assert answer.json()["per_class"] == {"class-0": 100.0, "class-1": 100.0}
     assert run(["datasets"]) == 0
+
+
+def test_long_epochs_say_how_far_they_are_where_nobody_watches_a_bar(
+    call: Call, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tacit.cli.progress.PAUSE", 0.0)
+    answer = call("train", "--method=an", "--out=run", *small)
+    told = [line for line in answer.err.splitlines() if " steps · " in line]
+    assert told and told[0].startswith("an epoch 1/1 · 1 of ") and told[0].endswith(" left")
+
+
+def test_reading_with_a_frozen_trunk_is_no_silence(
+    call: Call, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tacit.cli.progress.PAUSE", 0.0)
+    frozen = ("--set=phases.freeze=['trunk']", "--set=phases.features=pooled")
+    lines = call("train", "--method=an", "--out=run", *small, *frozen).err.splitlines()
+    told = [line for line in lines if line.startswith("an the trunk reads images, ")]
+    # 96 trained and 24 validated images, in batches of 64.
+    assert [line.split(" or so")[0].split()[-1] for line in told] == ["64", "128", "192"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    rows = []
+    for row in range(60):
+        Image.new("RGB", (8, 8), (4 * row, 90, 9)).save(tmp_path / f"photos/{row}.png")
+        rows.append(f"{row}.png,{'cat' if row % 2 else 'dog'},{row}")
+    path = tmp_path / "photos.csv"
+    path.write_text("file,labels,shop\n" + "\n".join(rows))
+    return path
+
+
+QUICK = ("--method=an", "--epochs=1", "--out=run", "--set=model.size=8", "--set=phases.batch=8")
+
+
+def test_all_missing_images_are_counted_and_the_next_command_is_one(
+    call: Call, table: Path
+) -> None:
+    for row in range(7):
+        (table.parent / f"photos/{row}.png").unlink()
+    images = "--images=photos"
+    answer = call("train", "--data=photos.csv", images, *QUICK)
+    assert (answer.status, Path("run").exists()) == (3, False)
+    assert "7 of the 60 images of photos.csv are not in photos: 0.png, 1.png, 2.png" in answer.err
+    assert "4.png and 2 more" in answer.err
+    command = answer.err.rstrip().partition("without it: tacit ")[2].split(" ")
+    assert call(*command).status == 1
+    assert call("train", "--data=cleaned/labels.csv", images, *QUICK).status == 0
+
+
+def test_images_that_are_nowhere_are_asked_for(call: Call, table: Path) -> None:
+    table.parent.joinpath("photos").rename(table.parent / "elsewhere")
+    answer = call("train", "--data=photos.csv", *QUICK)
+    assert answer.status == 3 and "None of the 60 images" in answer.err
+    assert "--images FOLDER" in answer.err
+    found = call("train", "--data=photos.csv", "--images=elsewhere", *QUICK)
+    assert found.status == 0
+    assert re.search("The test labels are observed ones.* reaches mAP \\d+", found.err)
+    assert "left out 1 columns: shop" in found.err  # and the user is told what was not read
+
+
+def test_labels_are_decided_for_a_goal(call: Call, small: tuple[str, ...], tmp_path: Path) -> None:
+    flags = ("--method=an", "--out", "run", "--goal=labels=2", "--labels-per-image=3")
+    answer = call("train", *flags, "--set=data.validation_labels=observed", *small)
+    assert answer.status == 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())["decisions"]
+    assert saved["goal"] == "labels=2"
+    assert saved["labels_per_image"]["source"] == "stated"
+    assert saved["labels_per_image"]["value"] == pytest.approx(3, abs=0.01)
+    assert saved["expected"]["labels"] == pytest.approx(2, abs=0.1)
+    assert "for labels=2" in answer.err and "3.00 labels per image, as stated" in answer.err
+    assert "decided OF1" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--goal=f2", "'f2' is no goal"),
+        ("--goal=precision=2", "share below 1"),
+        ("--labels-per-image=0.2", "has 1.00 known labels on average"),
+        ("--labels-per-image=13", "of 12 classes"),
+    ],
+)
+def test_a_goal_that_makes_no_sense_ends_before_training(
+    call: Call, small: tuple[str, ...], flag: str, said: str, tmp_path: Path
+) -> None:
+    answer = call("train", "--out", "run", flag, "--set=data.validation_labels=observed", *small)
+    assert answer.status == 2 and said in answer.err
+    assert not (tmp_path / "run" / "run.json").exists()

@@ -12,8 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from check.damage import HEIC
 from tacit.check.decode import look_at
-from tacit.data.open_image import SUFFIXES, open_image, read_size
+from tacit.data.formats.shared.folders import is_image
+from tacit.data.open_image import (
+    FORMATS,
+    HAS_AVIF,
+    HAS_HEIC,
+    SUFFIXES,
+    open_image,
+    read_size,
+)
 from tacit.errors import DataError
 
 
@@ -28,7 +37,7 @@ def claiming(path: Path, side: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("side", "said"), [(10_000, "10000 x 10000"), (60_000, "more than")])
+@pytest.mark.parametrize(("side", "said"), [(12_000, "12000 x 12000"), (60_000, "more than")])
 def test_an_image_that_claims_too_much_is_not_decoded(side: int, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"claims {said}.* pixels.*scale it down"):
         open_image(claiming(tmp_path / "bomb.png", side))
@@ -87,7 +96,10 @@ def test_a_file_that_holds_another_format_starts_no_program(
     assert not (tmp_path / "started").exists()
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+READABLE = sorted(suffix for suffix, kinds in SUFFIXES.items() if kinds[0] in FORMATS)
+
+
+@pytest.mark.parametrize("suffix", READABLE)
 def test_every_named_format_is_decoded(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     kind = SUFFIXES[suffix][0]
@@ -136,3 +148,46 @@ def test_numbers_with_a_point_are_scaled_by_the_greatest(tmp_path: Path) -> None
     values = np.array([[0, 1, np.nan, 4, -1]], dtype=np.float32)
     Image.fromarray(values).save(tmp_path / "real.tif")
     assert np.asarray(open_image(tmp_path / "real.tif"))[0, :, 0].tolist() == [0, 64, 0, 255, 0]
+
+
+def test_a_jpeg_of_very_many_pixels_is_scaled_as_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "panorama.jpg"
+    ramp = np.linspace(0, 255, 600).astype(np.uint8)
+    Image.fromarray(np.broadcast_to(ramp, (400, 600))).convert("RGB").save(path, quality=95)
+    plain = open_image(path)
+    monkeypatch.setattr("tacit.data.open_image.SCALED_PIXELS", 600 * 400 - 1)
+    scaled = open_image(path)
+    assert (plain.size, scaled.size) == ((600, 400), (300, 200))
+    small = [np.asarray(image.resize((30, 20)), dtype=int) for image in (plain, scaled)]
+    assert np.abs(small[0] - small[1]).max() <= 3
+    monkeypatch.setattr("tacit.data.open_image.MOST_PIXELS", 300 * 200 - 1)
+    with pytest.raises(DataError, match="300 x 200 pixels.*save it as JPEG"):
+        open_image(path)
+
+
+@pytest.mark.skipif(not HAS_AVIF, reason="this Pillow was built without AVIF")
+def test_avif_is_read(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 24), (200, 30, 40)).save(tmp_path / "a.avif")
+    assert open_image(tmp_path / "a.avif").size == (32, 24)
+    assert look_at([str(tmp_path / "a.avif")])[0].found == [("blank", {})]
+
+
+@pytest.mark.skipif(not HAS_HEIC, reason="the extra heic is not installed")
+def test_heic_is_read(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 24), (200, 30, 40)).save(tmp_path / "a.heic", "HEIF")
+    assert open_image(tmp_path / "a.heic").size == (32, 24)
+    assert look_at([str(tmp_path / "a.heic")])[0].found == [("blank", {})]
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.jpg"])
+def test_heic_without_its_extra_says_what_to_install(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tacit.data.open_image.HAS_HEIC", False)
+    monkeypatch.setattr("tacit.data.open_image.FORMATS", ["JPEG", "PNG"])
+    (tmp_path / name).write_bytes(HEIC)
+    with pytest.raises(DataError, match=rf"{name} is a HEIC image.*pip install 'tacit\[heic\]'"):
+        open_image(tmp_path / name)
+    assert is_image("photo.HEIC")

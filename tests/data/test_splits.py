@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmark_copies import touch_image
 from tacit.config import DataConfig
 from tacit.data.splits import load_splits, split_rows
-from tacit.errors import TacitError
+from tacit.errors import DataError, TacitError
 
 # For sizes of the literature's data sets: the first validation rows, the first training rows, the
 # number of validation rows, and the MD5 of all validation rows as 64-bit integers. Computed by an
@@ -124,6 +126,26 @@ def test_a_group_that_comes_no_nearer_stays_in_training() -> None:
 def test_data_that_nobody_knows_is_refused_by_its_name(name: str, sentence: str) -> None:
     with pytest.raises(TacitError, match=sentence):
         load_splits(DataConfig(name=name))
+
+
+def test_parts_of_a_table_are_the_parts_of_the_data(tmp_path: Path) -> None:
+    parts = {"train": 6, "val": 3, "test": 2}
+    names = [part for part, count in parts.items() for _ in range(count)]
+    rows = [f"{row}.jpg,{'ab'[row % 2]},{part}" for row, part in enumerate(names)]
+    for row in range(len(rows)):
+        touch_image(tmp_path / f"{row}.jpg")
+    path = tmp_path / "it.csv"
+    path.write_text("\n".join(["file,labels,split", *rows]) + "\n")
+    found = load_splits(DataConfig(name=str(path)))
+    assert [len(found.train), len(found.validation), len(found.test)] == [6, 3, 2]
+    assert found.validation.labels.dense().tolist() == [[1, 0], [0, 1], [1, 0]]
+    assert found.train.labels.per_image(1).tolist() == [1] * 6
+    # Without a part for validation a share of the training images is set aside.
+    path.write_text("\n".join(["file,labels,split", *(row for row in rows if "val" not in row)]))
+    found = load_splits(DataConfig(name=str(path), validation=0.5))
+    assert [len(found.train), len(found.validation), len(found.test)] == [3, 3, 2]
+    with pytest.raises(DataError, match=r"6 training images; setting 1% aside for validation le"):
+        load_splits(DataConfig(name=str(path), validation=0.01))
 
 
 SCENES = {"name": "scenes", "options": {"images": 40, "test_images": 8}}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from safetensors.torch import load_file
 from tacit.config import Config, resolve
 from tacit.errors import TrainingError
 from tacit.experiments.jobs import Job, choose_job_count, train_side_by_side
+from tacit.runs.folder import Run
 from tacit.training.report import Silent
 
 TINY = ("data.options.images=60", "data.options.test_images=12", "phases.batch=16")
@@ -63,18 +67,43 @@ def test_together_gives_what_one_by_one_gives(tmp_path: Path) -> None:
         assert all(first[key].equal(second[key]) for key in first)
 
 
-def test_a_failure_ends_the_others_and_is_told(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failure_ends_the_others_and_is_told(tmp_path: Path) -> None:
     plans = {
         "good": Job(config("an", "phases.epochs=500"), tmp_path / "good"),
         "bad": Job(config("an", "phases.batch=1000"), tmp_path / "bad"),
     }
-    with pytest.raises(TrainingError, match="'bad' ended with status 3"):
+    with pytest.raises(TrainingError, match="'bad' failed: There are 48 training images"):
         train_side_by_side(plans, 2)
-    assert "tacit: bad: There are 48 training images" in capfd.readouterr().err
     record = tmp_path / "good" / "run.json"
     assert not record.exists() or '"result"' not in record.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_process_costs_an_epoch_and_no_digit(tmp_path: Path) -> None:
+    plans = {
+        name: Job(config(name, "phases.epochs=12"), tmp_path / "two" / name)
+        for name in ("an", "em")
+    }
+
+    class Killer(Listener):
+        """Kills whoever has told of its third epoch, once."""
+
+        killed = 0
+
+        def end_epoch(self, record: dict[str, Any]) -> None:
+            super().end_epoch(record)
+            if record["epoch"] == 3 and not self.killed:
+                children = multiprocessing.active_children()
+                self.killed = children[0].pid or 0
+                os.kill(self.killed, signal.SIGKILL)
+
+    killer = Killer()
+    assert train_side_by_side(plans, 2, killer, go_on=True) == {}
+    assert killer.killed and all(Run(job.folder).result for job in plans.values())
+    alone = {name: Job(job.config, tmp_path / "one" / name) for name, job in plans.items()}
+    train_side_by_side(alone, 1)
+    for name, job in plans.items():
+        assert Run(job.folder).result == Run(alone[name].folder).result
 
 
 def test_one_job_where_there_is_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:

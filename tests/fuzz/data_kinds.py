@@ -29,13 +29,14 @@ from tacit.data.load import load
 from tacit.data.open_image import open_image
 from tacit.errors import DataError, TacitError
 
-TEXTS = ("csv", "tsv", "json", "jsonl", "xml", "yaml", "txt", "parquet")
+TEXTS = ("csv", "tsv", "json", "jsonl", "xml", "xmp", "yaml", "txt", "parquet")
 # What a reader may be told beside the path.
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "yolo": ({}, {"boxes": True}),
     "table": ({}, {}, {"negative_value": -1}, {"negative_value": 0}, {"separator": ","}),
     "voc_xml": ({}, {"difficult": "absent"}, {"difficult": "positive"}),
     "folders": ({}, {"join": "name"}),
+    "xmp": ({}, {"hierarchy": "leaf"}),
 }
 
 

@@ -22,14 +22,13 @@ from tacit.errors import TacitError
 from tacit.files import read_array
 from tacit.labels import SparseLabels
 from tacit.models import build_model
-from tacit.models.artefact import load_model, save_model
+from tacit.models.artefact import load_model, read_thresholds, save_model
 from tacit.models.trunks.weights import read_tensors
 from tacit.prediction.columns import Columns
 from tacit.prediction.inputs import Names, find_names
 from tacit.prediction.name_tables import open_names
 from tacit.prediction.output import count, merge, write_part
 from tacit.prediction.plan import PLAN, Settings, make_plan, read_plan
-from tacit.prediction.worker import read_thresholds
 from tacit.runs.checkpoint import Identity, load_checkpoint, save_checkpoint
 from tacit.runs.folder import Log, Run
 from tacit.teachers.stored import read_scores, save_scores
@@ -125,7 +124,7 @@ def model_folder(folder: Path) -> None:
 @torch.inference_mode()
 def read_model(random: Random, folder: Path) -> None:
     model = load_model(folder)
-    read_thresholds(folder, model.classes, None)
+    read_thresholds(folder)
     model(torch.zeros(1, 3, 16, 16))
 
 

@@ -97,6 +97,14 @@ def test_the_risk_waits_until_scores_tell_classes_apart_but_not_for_ever() -> No
     assert terms(crisp(told=0.2), Clock(6, 10)) == {"risk"}
 
 
+def test_before_that_a_class_that_is_not_known_costs_what_assuming_negative_does() -> None:
+    model, batch = ScriptedModel(LOGITS, None, LOGITS), make_batch(LABELS)
+    step = crisp().step(model, batch, Clock(1, 10))
+    labels, p = torch.tensor(LABELS), torch.tensor(LOGITS).sigmoid()
+    cells = -torch.where(labels == 1, p, 1 - p).log()
+    assert step.loss.item() == pytest.approx(cells.mean().item(), rel=1e-6)
+
+
 def test_priors_follow_the_scores_of_all_images_and_are_saved() -> None:
     generator = torch.Generator().manual_seed(3)
     truth = torch.rand(600, 3, generator=generator) < 0.4

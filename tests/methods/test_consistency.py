@@ -84,6 +84,13 @@ class TestPseudoLabels:
         assert present.tolist() == [[True, False]]
         assert sure.tolist() == [[True, True]]
 
+    def test_absent_is_what_is_below_one_minus_the_threshold(self) -> None:
+        method: Any = build_method("plc")
+        probability = torch.tensor([[0.75, 0.7499, 0.25, 0.2499]])
+        present, sure = method.sort_cells(make_batch([[0, 0, 0, 0]]), probability, 0.75)
+        assert present.tolist() == [[True, False, False, False]]
+        assert sure.tolist() == [[True, False, False, True]]
+
     def test_agreement_moves_the_strong_view_alone(self) -> None:
         model = TwoViews([[SURE, ABSENT]], [[0.3, 0.3]])
         build_method("plc").step(model, make_batch([[0, 0]]), FIRST).terms["consistency"].backward()

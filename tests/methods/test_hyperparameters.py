@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -13,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from support.methods import method_section
 from tacit.cli.lists import methods
 from tacit.config import resolve
 from tacit.errors import UsageError
@@ -128,6 +130,29 @@ def test_every_release_that_differs_from_the_defaults_is_a_preset() -> None:
         cls = method_class(name)
         defaults = {key: each.default for key, each in inspect.signature(cls).parameters.items()}
         assert any(value != defaults[key] for key, value in cls.presets["released"].items()), name
+
+
+TABLED = {"ignore", "calr"}  # their presets have a table of their own
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in METHODS if n not in TABLED and "released" in method_class(n).presets]
+)
+def test_a_release_differs_from_the_defaults_where_its_section_says_so(name: str) -> None:
+    said = re.search(r"^The preset `released` sets (.+?)\.(?: |$)", method_section(name), re.M)
+    assert said, f"the section of {name} does not say what its release sets"
+    told = dict(re.findall(r"`(\w+)` to `?([\w.+-]+)`?", said[1]))
+    defaults = hyperparameters(name)
+    stated = method_class(name).presets["released"]
+    differing = {key: value for key, value in stated.items() if value != defaults[key]}
+    assert {key: _as_written(text) for key, text in told.items()} == differing
+
+
+def _as_written(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def test_a_method_is_extended_without_repeating_its_hyperparameters() -> None:

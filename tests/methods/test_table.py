@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from torch import nn
 
+from support.methods import method_section
 from tacit.errors import UsageError
 from tacit.learner import Learner
 from tacit.methods import METHODS, Entry, build_method, hyperparameters, method_class
@@ -54,6 +55,14 @@ def test_every_row_leads_to_a_documented_method(name: str) -> None:
     assert issubclass(cls, Method)
     assert cls.__doc__ and cls.__doc__ != Method.__doc__
     assert name == name.lower()
+
+
+@pytest.mark.parametrize("paper", sorted({entry.paper.title for entry in METHODS.values()}))
+def test_a_paper_is_cited_with_its_year_where_a_method_of_it_is_described(paper: str) -> None:
+    names = [name for name in METHODS if METHODS[name].paper.title == paper]
+    years = {METHODS[name].paper.year for name in names}
+    cited = "".join(method_section(name).split("### Idea")[0] for name in names)
+    assert len(years) == 1 and str(years.pop()) in cited
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

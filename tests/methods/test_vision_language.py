@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tacit.errors import DataError, UsageError
-from tacit.methods import build_method
+from tacit.methods import build_method, hyperparameters, method_class
 from tacit.types import Annotations, Batch, Clock
 from toys import make_batch
 
@@ -44,6 +44,14 @@ def take(method: Any, labels: Tensor, logits: Tensor) -> tuple[Any, Tensor]:
     step.loss.backward()
     assert leaf.grad is not None
     return step, leaf.grad
+
+
+def test_the_release_builds_on_the_robust_loss_as_published() -> None:
+    released = method_class("aevlp").presets["released"]
+    robust = {**hyperparameters("gr"), **method_class("gr").presets.get("released", {})}
+    shared = released.keys() & robust.keys()
+    assert len(shared) >= 8
+    assert {key: released[key] for key in shared} == {key: robust[key] for key in shared}
 
 
 def bits(probability: float, target: float) -> float:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tacit.errors import DataError, UsageError
 from tacit.models import MODELS, build_model
-from tacit.models.artefact import load_model, read_config, save_model
+from tacit.models.artefact import load_model, read_config, read_thresholds, save_model
 from tacit.models.base import Purpose
 from tacit.models.cam_head import CamModel
 from tacit.models.trunks.networks import TinyTrunk
@@ -49,8 +49,10 @@ def test_a_model_comes_back_bit_for_bit(
 ) -> None:
     with torch.enable_grad():
         model = trained_model(trunk, **options)
-    save_model(model, tmp_path / "deep" / "folder")
-    loaded: Any = load_model(tmp_path / "deep" / "folder")
+    save_model(model, str(tmp_path / "deep" / "folder"))  # a path or a string, whatever one has
+    assert read_config(str(tmp_path / "deep" / "folder")) == read_config(tmp_path / "deep/folder")
+    load_model(tmp_path / "deep" / "folder")
+    loaded: Any = load_model(str(tmp_path / "deep" / "folder"))
     assert not loaded.training
     assert loaded.classes == CLASSES
     assert loaded.size == 32
@@ -199,3 +201,72 @@ def test_weights_of_attention_are_read_by_the_names_they_once_had(tmp_path: Path
 def trained_attention() -> Any:
     torch.manual_seed(0)
     return build_model("query2label", classes=CLASSES, size=32, trunk="tiny").eval()
+
+
+def decided() -> dict[str, Any]:
+    return {
+        "goal": "f1",
+        "met": True,
+        "rests_on": "clean labels of 9 validation images",
+        "evidence": "clean",
+        "images": 9,
+        "labels_per_image": {"value": 1.5, "source": "counted"},
+        "expected": {"labels": 1.0, "precision": 0.9, "recall": 0.6, "f1": 0.72},
+        "undecided": [],
+        "calibration": {"slope": 1.2, "shifts": {"bird": -1.0}},
+        "curve": {
+            "threshold": [0.7, 0.2],
+            "labels": [0.5, 1.0],
+            "precision": [0.95, 0.9],
+            "missed": [0.6, 0.1],
+            "present": 1.5,
+            "images": 9,
+        },
+        "later": "what a newer tacit may say beside it",
+    }
+
+
+def test_decisions_are_kept_beside_thresholds(tmp_path: Path) -> None:
+    save_model(trained_model(), tmp_path, thresholds={"bird": 0.25}, decisions=decided())
+    assert read_config(tmp_path)["decisions"] == decided()
+    names = list(read_config(tmp_path)["model"]["classes"])
+    expected = [0.25 if name == "bird" else 0.5 for name in names]
+    assert read_thresholds(tmp_path).tolist() == expected
+    assert read_thresholds(tmp_path, 0.125).tolist() == [0.125] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("goal", ""),
+        ("evidence", "guessed"),
+        ("images", 0),
+        ("labels_per_image.value", -1.0),
+        ("labels_per_image.source", "dreamt"),
+        ("expected.precision", 1.5),
+        ("calibration.slope", 0.0),
+        ("calibration.shifts", {"bird": "-1"}),
+        ("curve.threshold", [0.7]),
+        ("curve.labels", []),
+        ("look_from", {"bird": float("inf")}),
+    ],
+)
+def test_decisions_that_make_no_sense_are_named(place: str, value: Any, tmp_path: Path) -> None:
+    save_model(trained_model(), tmp_path, decisions=decided())
+    config = json.loads((tmp_path / "config.json").read_text())
+    table, _, key = f"decisions.{place}".rpartition(".")
+    inner = config
+    for step in table.split("."):
+        inner = inner[step]
+    inner[key] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        DataError, match=rf"config\.json describes no model .*decisions\.{place.split('.')[0]}"
+    ):
+        read_config(tmp_path)
+
+
+def test_a_threshold_of_no_class_is_refused(tmp_path: Path) -> None:
+    save_model(trained_model(), tmp_path, thresholds={"brid": 0.5})
+    with pytest.raises(UsageError, match="brid"):
+        read_thresholds(tmp_path)

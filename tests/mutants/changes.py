@@ -2,8 +2,9 @@
 
 A change is named by the file, the function and the statement before and after it, so that an edit
 elsewhere in the file neither renames nor loses it. What is left alone: strings, annotations, the
-messages of errors, and what only a type checker reads or only guards against slips in the code:
-`Literal`, `TYPE_CHECKING`, `frozen=`, `strict=` and `encoding=`.
+messages of errors, where a tensor lies, since tests run without a GPU, and what only a type checker
+reads or only guards against slips in the code: `Literal`, `TYPE_CHECKING`, `dataclass_transform`,
+`frozen=`, `strict=` and `encoding=`.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ OTHER_NAMES = {
     "amax": "amin",
 }
 REMOVED = ast.AugAssign | ast.Raise | ast.Continue | ast.Break | ast.Delete | ast.Assert
-KEPT_DECORATORS = {"overload", "abstractmethod"}
-GUARDS = {"strict", "encoding", "frozen"}
+KEPT_DECORATORS = {"overload", "abstractmethod", "dataclass_transform"}
+GUARDS = {"strict", "encoding", "frozen", "device"}
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _variants(node: ast.AST, name: str) -> Iterator[ast.AST | None]:
             yield None
         case ast.Return() if node.value and not _is_constant(node.value):
             yield _with(node, value=None)
-    if name == "decorator_list" and not KEPT_DECORATORS & set(ast.unparse(node).split(".")):
+    if name == "decorator_list" and not KEPT_DECORATORS & {*_name(node).split(".")}:
         yield None
     if name == "test" and isinstance(node, ast.Name | ast.Attribute | ast.Call):
         yield ast.UnaryOp(ast.Not(), node)
@@ -240,9 +241,15 @@ def _is_constant(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value in (None, True, False)
 
 
+def _name(node: ast.AST) -> str:
+    return ast.unparse(node.func if isinstance(node, ast.Call) else node)
+
+
 def _is_for_types(node: ast.AST) -> bool:
     if isinstance(node, ast.keyword):
         return node.arg in GUARDS
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
+    if isinstance(node, ast.Call):
+        return _name(node) == "dataclass_transform"
     return isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"

@@ -16,7 +16,8 @@ def write_page(
     tried = counts["killed"] + counts["lived"]
     low, high = interval(counts["killed"], tried)
     what = "all of them" if sample is None else f"a sample of {len(results):,}, seed {seed}"
-    command = "make mutants" if sample is None else f"make mutants MUTANTS='--sample {sample}'"
+    drawn = f"--sample {sample}" + (f" --seed {seed}" if seed else "")
+    command = "make mutants" if sample is None else f"make mutants MUTANTS='{drawn}'"
     lines = [
         "# Mutants",
         "",

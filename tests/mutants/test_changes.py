@@ -72,6 +72,14 @@ def test_a_mutant_does_what_its_name_says(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == ""
 
 
+def test_what_only_type_checkers_read_and_where_tensors_lie_are_left_alone() -> None:
+    decorated = "@dataclass_transform(kw_only_default=True)\n@final\nclass A:\n    pass\n"
+    assert len(changes(decorated)) == 1  # without @final
+    assert set(changes("a = zeros(2, device=b.device)").values()) == {
+        "a = zeros(2, device=b.device) => a = zeros(3, device=b.device)"
+    }
+
+
 def test_a_name_stays_when_the_file_changes_elsewhere() -> None:
     longer = "import os\n\n\ndef other() -> int:\n    return os.getpid() + 1\n\n" + SOURCE
     assert changes().keys() < changes(longer).keys()
@@ -91,6 +99,9 @@ def test_the_score_leaves_out_what_is_equivalent() -> None:
     results = {"a.py::f::x => y": "killed", "a.py::f::x => z": "lived", "b.py::g::1 => 2": "killed"}
     results["b.py::g::equal"] = "equivalent"
     page = write_page(results, {"b.py::g::equal": "Both are so."}, 9, 4, 0)
+    assert "`make mutants MUTANTS='--sample 4'`" in page
+    again = write_page(results, {"b.py::g::equal": "Both are so."}, 9, 4, 5)
+    assert "`make mutants MUTANTS='--sample 4 --seed 5'`" in again
     assert "| 4 | 2 | 1 | 1 | 66.7% |" in page and "b.py::g::equal\n    Both are so." in page
 
 

@@ -220,6 +220,19 @@ def test_there_is_a_whole_checkpoint_at_every_moment(
     assert set(seen) == {1.0, 2.0}
 
 
+def test_where_a_disk_knows_no_links_the_one_before_is_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for number in (1, 2, 3):
+        save_checkpoint(tmp_path, IDENTITY, make_state(number))
+    assert (read(tmp_path), read(tmp_path, PREVIOUS)) == (3, 2)
+    assert names(tmp_path) == [LAST, PREVIOUS]
+
+
 def test_leftovers_of_a_killed_process_are_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from tacit.data.source import Source, Splits
 from tacit.evaluation.evaluate import predict, score
-from tacit.evaluation.thresholds import choose_thresholds
 from tacit.images.loader import build_evaluation_loader
 from tacit.methods.base import Method
 from tacit.methods.pointwise import AssumeNegative
 from tacit.models.artefact import load_model, read_config
+from tacit.runs.decide import decide_for
 from tacit.runs.folder import Log
 from tacit.training import trainer as trainer_module
 from tacit.training.report import Silent
@@ -116,7 +116,7 @@ def test_thresholds_are_those_of_the_kept_epoch(make_trainer: MakeTrainer, tmp_p
     trainer.fit()
     source = trainer.splits.validation
     said = trainer.phase.feed.predict(load_model(trainer.folder), source)
-    expected = choose_thresholds(said, source.labels.dense(), source.classes)
+    expected = decide_for(trainer.config.decide, source, said)["thresholds"]
     assert read_config(trainer.folder)["thresholds"] == pytest.approx(expected, abs=1e-6)
     assert len({*expected.values()}) > 1
 

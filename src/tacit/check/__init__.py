@@ -11,10 +11,10 @@ from typing import Literal
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
-# What errors are taken out by; for warnings and notes, which may be as they should, it has to be
-# asked for.
-CLEAN = "tacit check {data} --clean cleaned/labels.csv"
-MEND = "tacit check {data} --clean cleaned/labels.csv --mend {kind}"
+# {clean} is a path where nothing is yet. Errors are taken out without being asked for; warnings and
+# notes, which may be as they should, are not.
+CLEAN = "tacit check {data} --clean {clean}"
+MEND = "tacit check {data} --clean {clean} --mend {kind}"
 SET_ASIDE = "mkdir -p set-aside && mv -- {path} set-aside/"
 WRITE_ANEW = (
     'python -c "import sys; from tacit.data.open_image import open_image; '
@@ -51,6 +51,23 @@ KINDS: dict[str, Kind] = {
         CLEAN,
     ),
     "listed_twice": Kind("warning", "{image} is listed {times} times", MEND),
+    "unread_names": Kind(
+        "warning",
+        "the column '{column}' is not read, though it names classes, such as {names}; it may be "
+        "one of labels, of negatives (--negative-column), or none of them (--other-columns)",
+        "tacit check {data} --negative-column {column}",
+    ),
+    "unread_column": Kind(
+        "note",
+        "no labels are read from these columns: {columns}",
+        "tacit check {data}{others}",
+    ),
+    # what lies beside the labels
+    "against_rules": Kind("warning", "the labels of {image} contradict {what}", MEND),
+    "too_many": Kind("warning", "{image} has {count} labels, more than {most}", MEND),
+    "divided_group": Kind(
+        "warning", "{image} ({split}) and {other} ({other_split}) are of one group", MEND
+    ),
     # names
     "outside": Kind("error", "{image} leads out of the folder of the images", CLEAN),
     "long_name": Kind("error", "{image} has a part of more than 255 bytes", CLEAN),
@@ -75,6 +92,7 @@ KINDS: dict[str, Kind] = {
     "no_access": Kind("error", "{image} cannot be read: {why}", "chmod u+r -- {path}"),
     "empty_file": Kind("error", "{image} has no bytes", CLEAN),
     "not_an_image": Kind("error", "{image} is no image that can be read", CLEAN),
+    "unknown_format": Kind("error", "{image} {what}", "pip install 'tacit[heic]' 'pillow>=11.3'"),
     "corrupt": Kind("error", "{image} is damaged: {why}", CLEAN),
     "bomb": Kind("error", "{image} claims more pixels than are opened: {why}", CLEAN),
     # images
@@ -93,6 +111,12 @@ KINDS: dict[str, Kind] = {
     "near_leak": Kind("error", "{image} ({split}) and {other} ({other_split}) look alike", CLEAN),
     "duplicate": Kind("warning", "{image} and {other} are the same file", MEND),
     "near_duplicate": Kind("warning", "{image} and {other} look alike", MEND),
+    "set_apart": Kind(
+        "error",
+        "{image} and {other} look alike, and training would put one into {split}, the other into "
+        "{other_split}",
+        CLEAN,
+    ),
     "duplicates_disagree": Kind(
         "error",
         "of {image} and {other}, the same file, one shows '{class}' and one does not",

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tacit.check import KINDS, MEND
 from tacit.check.findings import Finding, Findings
+from tacit.data.knowledge.equal_files import join_rows
 from tacit.data.listing import Listing
 from tacit.errors import UsageError, unknown_name
 from tacit.labels import SparseLabels
 
 # The image of such a finding stays; the others' go.
-STAYS = frozenset(("conflict", "two_splits", "listed_twice"))
+STAYS = frozenset(("conflict", "two_splits", "listed_twice", "set_apart"))
 MERGED = frozenset(("class_variant", "class_typo", "unlisted_class"))
+SAME_FILE = frozenset(("duplicate", "duplicates_disagree"))
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What is left.
+
+    Attributes:
+        listing: The labels without what is wrong.
+        meaning: The class that each old name stands for; those that are gone are not in it.
+        joined: How many images gave their labels to another one that is the same file.
+    """
+
+    listing: Listing
+    meaning: Mapping[str, str]
+    joined: int
 
 
 def check_mendable(kinds: Collection[str]) -> None:
@@ -30,8 +48,11 @@ def check_mendable(kinds: Collection[str]) -> None:
             raise UsageError(f"{kind} is not mended in the labels, but by: {row.fix}")
 
 
-def clean_listing(listing: Listing, findings: Findings, kinds: Collection[str] = ()) -> Listing:
+def clean_listing(listing: Listing, findings: Findings, kinds: Collection[str] = ()) -> Cleaned:
     """Return the labels without images and classes that have errors.
+
+    Of equal files within a split one stays, with what is known of any of them; a class that one
+    shows and another does not becomes unknown.
 
     Args:
         listing: The labels that were checked.
@@ -41,14 +62,32 @@ def clean_listing(listing: Listing, findings: Findings, kinds: Collection[str] =
     found = [f for f in findings.all if f.severity == "error" or f.kind in kinds]
     gone = {f.said["image"] for f in found if "image" in f.said and f.kind not in STAYS}
     rows = np.array([r for r, image in enumerate(listing.images) if image not in gone], np.int64)
+    target = _find_targets(listing, found)
+    joined = int((target != np.arange(len(target))).sum())
+    labels = join_rows(listing.labels, target, len(listing))[0] if joined else listing.labels
     place, classes = _columns(listing, found)
-    labels = _move_columns(listing.labels.take(rows), place, len(classes))
+    labels = _move_columns(labels.take(rows), place, len(classes))
     splits = [listing.splits[row] for row in rows] if listing.splits else ()
     if any(finding.kind == "odd_splits" for finding in found):
         splits = ()
     images = [listing.images[row] for row in rows]
     changed = {"images": images, "classes": classes, "labels": labels, "splits": splits}
-    return replace(listing, **changed, boxes=None, truth=None)  # type: ignore[arg-type]
+    cleaned = replace(listing, **changed, boxes=None, truth=None)  # type: ignore[arg-type]
+    goals = {listing.classes[at]: classes[goal] for at, goal in place.items() if goal is not None}
+    return Cleaned(cleaned, goals, joined)
+
+
+def _find_targets(listing: Listing, found: list[Finding]) -> NDArray[np.int64]:
+    """Return for each row the row that gets its labels: of equal files, the one that stays."""
+    place = {image: row for row, image in enumerate(listing.images)}
+    target = np.arange(len(listing))
+    for finding in found:
+        if finding.kind in SAME_FILE:
+            row, kept = (place.get(finding.said[which], -1) for which in ("image", "other"))
+            same = not listing.splits or listing.splits[row] == listing.splits[kept]
+            if min(row, kept) >= 0 and same:  # labels of other splits are not mixed in
+                target[row] = kept
+    return target
 
 
 def _columns(

@@ -9,13 +9,21 @@ import hashlib
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tacit.check.near_duplicates import SIDE, compute_fingerprints
-from tacit.data.open_image import MOST_PIXELS, SUFFIXES, open_undecoded, to_rgb
+from tacit.data.open_image import (
+    MOST_PIXELS,
+    SUFFIXES,
+    find_missing_reader,
+    open_undecoded,
+    scale_large,
+    to_rgb,
+)
 
 Found = tuple[str, dict[str, Any]]
 
@@ -64,7 +72,9 @@ def _look(path: str) -> tuple[Look, Any]:
             file.seek(0)
             found, thumbnail = _decode(file, path)
     except UnidentifiedImageError:
-        return Look([("not_an_image", {})], digest), None
+        missing = find_missing_reader(Path(path))
+        kind = "unknown_format" if missing else "not_an_image"
+        return Look([(kind, {"what": missing} if missing else {})], digest), None
     except Image.DecompressionBombError as error:
         return Look([("bomb", {"why": str(error).split(",")[0]})], digest), None
     except PermissionError as error:
@@ -82,6 +92,7 @@ def _hash() -> Any:
 def _decode(file: BinaryIO, path: str) -> tuple[list[Found], Any]:
     """Decode an image wholly; return what is unusual, and a small grey image."""
     with open_undecoded(file) as image:
+        scale_large(image)
         width, height = image.size
         if width * height > MOST_PIXELS:
             return [("bomb", {"why": f"{width} x {height}"})], None

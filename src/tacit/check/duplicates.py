@@ -21,7 +21,8 @@ TRIES = 16
 class Ranks:
     """Which of two equal images is kept: the tested before the trained, the first of a split."""
 
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: Listing, made: Sequence[str] = ()) -> None:
+        self.made = made
         names = listing.split_names()
         order = ("test", "validation", None, "train")
         place = {
@@ -40,10 +41,22 @@ class Ranks:
 
 
 def find_duplicates(
-    listing: Listing, rows: Sequence[int], looks: Sequence[Look], findings: Findings
+    listing: Listing,
+    rows: Sequence[int],
+    looks: Sequence[Look],
+    findings: Findings,
+    made: Sequence[str] = (),
 ) -> None:
-    """Report equal files and images that look alike, each against the one that is kept."""
-    ranks = Ranks(listing)
+    """Report equal files and images that look alike, each against the one that is kept.
+
+    Args:
+        listing: The images.
+        rows: Those that were looked at.
+        looks: What they look like.
+        findings: Where to report.
+        made: The split of each image that training itself makes, if it makes any.
+    """
+    ranks = Ranks(listing, made)
     groups: dict[bytes, list[int]] = defaultdict(list)
     likeness: dict[int, bytes] = {}
     for row, look in sorted(zip(rows, looks, strict=True), key=lambda pair: ranks.key(pair[0])):
@@ -74,6 +87,9 @@ def _tell(
         findings.add(kinds[0], said)
     else:
         findings.add(kinds[1], said)
+        if ranks.made and ranks.made[kept] != ranks.made[row]:
+            said |= {"split": ranks.made[row], "other_split": ranks.made[kept]}
+            findings.add("set_apart", said)
 
 
 def _report_disagreement(listing: Listing, first: int, other: int, findings: Findings) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tacit.check import KINDS, Severity
+from tacit.check import CLEAN, KINDS, MEND, Severity
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,16 @@ class Findings:
 
     Attributes:
         data: The words of the command line that name the data.
+        clean: A path for labels without what is wrong.
         root: The folder of the images.
         without: Kinds that are not told.
     """
 
-    def __init__(self, data: str, root: Path, without: Iterable[str] = ()) -> None:
+    def __init__(
+        self, data: str, root: Path, without: Iterable[str] = (), clean: str = "cleaned/labels.csv"
+    ) -> None:
         self.data, self.root, self.without = data, root, frozenset(without)
+        self.clean = clean
         self.all: list[Finding] = []
 
     def add(self, kind: str, said: dict[str, Any]) -> None:
@@ -58,6 +62,9 @@ class Findings:
         row = KINDS[kind]
         path = str(self.root / str(said.get("image", "")))
         words = {"data": self.data, "kind": kind, "path": shlex.quote(path)}
+        words |= {"clean": self.clean, "column": shlex.quote(str(said.get("column", "")))}
+        others = (shlex.quote(str(column)) for column in said.get("columns", ()))
+        words["others"] = "".join(f" --other-columns {column}" for column in others)
         words["target_path"] = shlex.quote(str(said.get("target", "")))
         words["first"] = shlex.quote(str(said.get("first", "")))
         shown = {key: write_value(value) for key, value in said.items()}
@@ -68,6 +75,16 @@ class Findings:
     def of(self, kind: str) -> list[Finding]:
         """Return the findings of a kind."""
         return [finding for finding in self.all if finding.kind == kind]
+
+    def write_mending(self, without: Collection[str] = ()) -> str | None:
+        """Return one command that mends in the labels errors and warnings, but for some kinds."""
+        found = [kind for kind in self.kinds() if kind not in without]
+        kinds = [kind for kind in found if KINDS[kind].severity != "note"]
+        asked = [kind for kind in kinds if KINDS[kind].fix == MEND]
+        if not asked and not any(KINDS[kind].fix == CLEAN for kind in kinds):
+            return None
+        flags = "".join(f" --mend {kind}" for kind in asked)
+        return CLEAN.format(data=self.data, clean=self.clean) + flags
 
     def kinds(self) -> dict[str, list[Finding]]:
         """Return what was found by kind, in the order of the table."""
@@ -83,5 +100,7 @@ class Findings:
 
 def write_value(value: Any) -> str:
     """Write a value into a sentence: on one line, and not endlessly long."""
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
     text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
     return text if len(text) <= 300 else f"{text[:200]}…{text[-60:]}"

@@ -6,10 +6,11 @@ Readers refuse what contradicts itself, as they should; a check wants to say whe
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from tacit.check.findings import Findings
@@ -35,20 +36,25 @@ class Rows:
         images: One name for every row, as a path below ``root``; rows without a name are left out.
     """
 
-    def __init__(self, path: Path, images: Path | None) -> None:
-        self.path = path
-        table = read_table(path, WORDS)
-        self.found = {
-            kind: _column(table, usual)
-            for kind, usual in (("image", IMAGE), ("split", SPLIT), (1, LABELS), (-1, NEGATIVES))
+    def __init__(self, path: Path, told: Mapping[str, Any]) -> None:
+        self.path, self.told = path, told
+        said = [told.get(f"{kind}_column") for kind in ("image", "split", "label", "negative")]
+        table = read_table(path, WORDS | {name.lower() for name in said if name})
+        usual = (IMAGE, SPLIT, LABELS, NEGATIVES)
+        kinds: tuple[str | int, ...] = ("image", "split", 1, -1)
+        self.found: dict[str | int, str | None] = {
+            kind: name or find_column(table.column_names, names)
+            for kind, name, names in zip(kinds, said, usual, strict=True)
         }
         if self.found["image"] is None:
             raise DataError(f"{path} has no column of file names.")
+        images: Path | None = told.get("images")
         names = _texts(table, self.found["image"])
         self.blank = [row for row, name in enumerate(names) if not name.strip()]
-        named = np.array([row for row, name in enumerate(names) if name.strip()], dtype=np.int64)
-        self.table = table.take(pa.array(named)) if self.blank else table
-        self.root, self.images = place_names([names[r] for r in named], path.parent, images)
+        self.named_rows = [row for row, name in enumerate(names) if name.strip()]
+        self.table = table.take(pa.array(self.named_rows, pa.int64())) if self.blank else table
+        written = [names[row] for row in self.named_rows]
+        self.root, self.images = place_names(written, path.parent, images)
         self.rows = {image: row for row, image in enumerate(dict.fromkeys(self.images))}
 
     def find_repeated(self, findings: Findings) -> None:
@@ -103,7 +109,7 @@ class Rows:
         for state in (1, -1):
             column = self.found[state]
             if column is not None:
-                named = read_named_cells(self.table[column], column)
+                named = read_named_cells(self.table[column], column, self.told.get("separator"))
                 cells = zip(named.rows.tolist(), named.numbers.tolist(), strict=True)
                 said |= {(row, named.names[number], state) for row, number in cells}
         return said
@@ -114,7 +120,7 @@ class Rows:
         0 is kept where it means absent, and where it contradicts a name; otherwise it says nothing.
         """
         said: set[Said] = set()
-        columns = {name: self._column_cells(name, absent) for name in self._hot()}
+        columns = {name: self._column_cells(name, absent) for name in self.hot}
         looked = absent != "negative" and any(
             sum(len(rows) for rows, _ in cells) < len(self.table) for cells in columns.values()
         )
@@ -124,22 +130,28 @@ class Rows:
                 said |= {(row, name, state) for row in kept}
         return said
 
-    def _hot(self) -> list[str]:
-        taken = set(self.found.values())
-        free = [name for name in self.table.column_names if name not in taken]
-        hot = find_class_columns(self.table, free, None)
+    def list_free(self) -> list[str]:
+        """Return the columns of which nobody has said anything."""
+        taken = {*self.found.values(), *self.told.get("other_columns", ())}
+        return [name for name in self.table.column_names if name not in taken]
+
+    @cached_property
+    def hot(self) -> list[str]:
+        """The columns that stand for classes."""
+        hot = find_class_columns(self.table, self.list_free(), self.told.get("classes"))
         # As readers do: columns that lack a class of the names are something else.
         return hot if {name for _, name, _ in self.named} <= set(hot) else []
 
     def _column_cells(self, name: str, absent: Absent | None) -> list[tuple[list[int], int]]:
         cells = Cells(str(self.path), absent)
-        add_columns(cells, {name: self.table[name]}, 0)
+        add_columns(cells, {name: self.table[name]}, self.told.get("negative_value") or 0)
         return [(rows.tolist(), int(states[0])) for rows, _, states in cells.pieces]
 
     def _classes(self, names: list[str], findings: Findings) -> list[str]:
         """Return the classes in their order, and report names that the list does not have."""
         file = self.path.parent / "classes.txt"
-        listed = self._hot() or (list(dict.fromkeys(read_lines(file))) if file.is_file() else [])
+        beside = list(dict.fromkeys(read_lines(file))) if file.is_file() else []
+        listed = list(self.told.get("classes") or self.hot or beside)
         if not listed:
             return sorted(names)
         strange = [name for name in names if name not in set(listed)]
@@ -150,10 +162,6 @@ class Rows:
             other = near if near and is_same_or_slip(name, near) else None
             findings.add("unlisted_class", {"class": name, "other": other, "near": hint})
         return [*listed, *strange]
-
-
-def _column(table: pa.Table, usual: tuple[str, ...]) -> str | None:
-    return find_column(table.column_names, usual)
 
 
 def _texts(table: pa.Table, column: str) -> list[str]:

@@ -19,9 +19,15 @@ COMMANDS: dict[str, Row | Callable[..., Any]] = {
     "demo": Row("tacit.cli.demo:demo", "See it work: train four methods on generated images."),
     "train": Row("tacit.cli.train:train", "Train a model from incomplete labels."),
     "evaluate": Row("tacit.cli.evaluate:evaluate", "Score a trained model against the truth."),
+    "decide": Row("tacit.cli.decide:decide", "Decide labels for another goal, without training."),
     "predict": Row("tacit.cli.predict:predict", "Predict the classes of many images."),
+    "compare": Row("tacit.cli.compare:compare", "Train methods side by side, and write one table."),
+    "report": Row("tacit.cli.report:report", "Write one page about a run, or about several."),
+    "suspects": Row("tacit.cli.suspects:suspects", "Find labels that are probably missing."),
+    "review": Row("tacit.cli.review:review", "Answer on a local page whether suspects are there."),
     "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
     "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
+    "apply": Row("tacit.cli.apply:apply", "Write what people said of labels into a copy of them."),
     "observe": Row("tacit.cli.observe:observe", "Draw observed labels from full ones."),
     "teacher-scores": Row(
         "tacit.cli.teacher_scores:teacher_scores", "Score the training images with a teacher, once."

@@ -19,45 +19,58 @@ def cache(
 ) -> None:
     """List what was computed once and is kept for other runs, or remove it.
 
-    Everything here can be made again. What a run is just reading must not be removed.
+    These are features of the feature store, and scaled images of a folder that a recipe names as
+    data.cache. All of it can be made again. What a run is just reading must not be removed.
 
     Parameters
     ----------
     names
-        Shelves of the feature store, as the list calls them; all, if none is named.
+        Entries as the list calls them; all, if none is named.
     folder
-        The store; the shared one of this user if left out.
+        A feature store, or a folder of scaled images; this user's feature store if left out.
     clean
         Remove them.
     json
         Print the list as JSON.
     """
     from tacit.errors import unknown_name
-    from tacit.features.store import find_store, list_shelves
+    from tacit.features.store import find_store
 
     store = folder or find_store("shared")
     assert store is not None
-    shelves = list_shelves(store)
+    kept = _list_entries(store)
     for name in names:
-        if name not in shelves:
-            raise unknown_name("shelf of the feature store", name, shelves)
-    chosen = {name: row for name, row in shelves.items() if not names or name in names}
+        if name not in kept:
+            raise unknown_name("entry of the cache", name, kept)
+    chosen = {name: row for name, row in kept.items() if not names or name in names}
     if clean:
-        for name in chosen:
-            shutil.rmtree(store / name)
-        tell(f"Removed {len(chosen)} of {len(shelves)} shelves, {_sum_sizes(chosen)}, in {store}.")
+        for name, row in chosen.items():
+            shutil.rmtree(store / name) if row["kind"] == "features" else (store / name).unlink()
+        tell(f"Removed {_sum_up(chosen)}, of {len(kept)} in {store}.")
     elif json:
         print_json([{"name": name, **row} for name, row in chosen.items()])
     else:
-        columns = ("name", "trunk", "size", "pooled", "MB")
+        columns = ("name", "kind", "trunk", "size", "MB")
         rows = [(name, *(_show(row, key) for key in columns[1:])) for name, row in chosen.items()]
         print_table(columns, rows)
-        tell(f"{len(chosen)} shelves, {_sum_sizes(chosen)}, in {store}.")
+        tell(f"{_sum_up(chosen)} in {store}.")
+        if folder is None:
+            tell("Scaled images are where data.cache says: tacit cache --folder FOLDER")
+
+
+def _list_entries(store: Path) -> dict[str, dict[str, Any]]:
+    from tacit.features.store import list_shelves
+    from tacit.images.scaled import list_pixel_files
+
+    shelves = {name: {"kind": "features", **row} for name, row in list_shelves(store).items()}
+    pixels = {name: {"kind": "pixels", **row} for name, row in list_pixel_files(store).items()}
+    return {**shelves, **pixels}
 
 
 def _show(row: dict[str, Any], key: str) -> str:
-    return f"{row['bytes'] / 1e6:,.1f}" if key == "MB" else str(row.get(key, "?"))
+    return f"{row['bytes'] / 1e6:,.1f}" if key == "MB" else str(row.get(key, ""))
 
 
-def _sum_sizes(shelves: dict[str, dict[str, Any]]) -> str:
-    return f"{sum(row['bytes'] for row in shelves.values()) / 1e6:,.1f} MB"
+def _sum_up(entries: dict[str, dict[str, Any]]) -> str:
+    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    return f"{count}, {sum(row['bytes'] for row in entries.values()) / 1e6:,.1f} MB"

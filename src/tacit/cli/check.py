@@ -23,14 +23,15 @@ def check(
     decode: bool = True,
     jobs: int | None = None,
     read: LabelOptions = AS_FOUND,
+    settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     strict: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Look for whatever is wrong with a data set.
 
-    Decodes every image, compares all of them with each other, and reads the labels for what
-    cannot be meant. Exits with 1 if there are errors. Nothing is changed; what mends a finding is
-    told with it.
+    Decodes every image, compares all of them with each other, and reads the labels as training
+    does, for what cannot be meant. Exits with 1 if there are errors. Nothing is changed; what
+    mends a finding is told with it, and at the end what mends all of them.
 
     Parameters
     ----------
@@ -48,13 +49,46 @@ def check(
         Decode the images. Without, only names and labels are looked at.
     jobs
         How many processes decode; as many as there are cores if left out.
+    settings
+        Any other key of a recipe's [data], as `tacit train` is told it, e.g. --set
+        data.validation=0.1.
     strict
         Exit with 1 if there are warnings, too.
     json
         Print the summary as JSON.
     """
-    from tacit.check.clean import check_mendable
     from tacit.check.run import check as look
+    from tacit.config import resolve
+
+    _refuse(jobs, out, clean, mend)
+    training = resolve(settings=(*read.as_settings(), *settings)).data
+    with stderr().status("reading") as status:
+        report = look(
+            data,
+            **training.options,
+            training=training,
+            decode=decode,
+            jobs=jobs,
+            without=without,
+            progress=lambda done, of: status.update(f"decoding {done:,} of {of:,} images"),
+        )
+    if out is not None:
+        _write_findings(out, report)
+    if json:
+        print_json(report.summary())
+    else:
+        _print(data, report.summary(), clean is None)
+    if clean is not None:
+        from tacit.check.write import write_clean
+
+        for line in write_clean(report, clean, mend, training.options):
+            tell(line)
+    return report.status(strict)
+
+
+def _refuse(jobs: int | None, out: Path | None, clean: Path | None, mend: tuple[str, ...]) -> None:
+    """Refuse what cannot be done, before minutes are spent on images."""
+    from tacit.check.clean import check_mendable
     from tacit.errors import UsageError
 
     if jobs is not None and jobs < 1:
@@ -66,31 +100,17 @@ def check(
     if mend and clean is None:
         raise UsageError("--mend says what --clean FILE takes out; it needs that.")
     check_mendable(mend)
-    with stderr().status("reading") as status:
-        report = look(
-            data,
-            **read.as_arguments(),
-            decode=decode,
-            jobs=jobs,
-            without=without,
-            progress=lambda done, of: status.update(f"decoding {done:,} of {of:,} images"),
-        )
-    if out is not None:
-        _write_findings(out, report)
-    if json:
-        print_json(report.summary())
-    else:
-        _print(data, report.summary())
-    if clean is not None:
-        _write_clean(clean, report, mend)
-    return report.status(strict)
 
 
-def _print(data: Path, summary: dict[str, Any]) -> None:
+def _print(data: Path, summary: dict[str, Any], mending: bool) -> None:
     """Print what was looked at, and the first findings of every kind."""
+    from tacit.check.completeness import tell_completeness
+
     splits = ", ".join(f"{count:,} {split}" for split, count in summary["splits"].items())
     images = f"{summary['images']:,} images" + (f" ({splits})" if splits else "")
     say(f"{data}: {summary['format']}, {images}, {summary['classes']:,} classes")
+    for line in tell_completeness(summary["labels"], summary["images"]):
+        say(line)
     say(f"{summary['decoded']:,} images decoded to the last row")
     for kind, found in summary["kinds"].items():
         say(f"\n{found['severity']}: {kind}, {found['count']:,}")
@@ -102,6 +122,8 @@ def _print(data: Path, summary: dict[str, Any]) -> None:
         say(f"  mend: {found['first'][0]['fix']}")
     counts = [_write_count(summary[f"{what}s"], what) for what in ("error", "warning", "note")]
     say(f"\n{counts[0]}, {counts[1]}, {counts[2]}")
+    if mending and summary["mend"] and len(summary["kinds"]) > 1:
+        say(f"mend all errors and warnings of the labels: {summary['mend']}")
 
 
 def _write_count(count: int, what: str) -> str:
@@ -120,23 +142,3 @@ def _write_findings(path: Path, report: Any) -> None:
 
     write_atomically(path, write)
     tell(f"{len(found):,} findings are written to {path}.")
-
-
-def _write_clean(path: Path, report: Any, mend: tuple[str, ...]) -> None:
-    import shlex
-
-    from tacit.check.clean import clean_listing
-    from tacit.data.formats import write_listing
-    from tacit.errors import DataError
-
-    if not report.listing.classes:
-        raise DataError("Nothing of the labels could be read, so there is nothing to write.")
-    listing = clean_listing(report.listing, report.findings, mend)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    notes = write_listing(listing, path)
-    for note in notes:
-        tell(f"note: {note}")
-    gone = len(report.listing) - len(listing)
-    tell(f"{path} is written: {_write_count(gone, 'image')} less, {len(listing.classes)} classes.")
-    root, data = shlex.quote(str(listing.root)), shlex.quote(str(path))
-    tell(f"Train on it with: tacit train --data {data} --set data.options.images={root}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -16,22 +17,21 @@ from tacit.processes import find_process
 def demo(
     *,
     out: Path = Path("demo"),
-    seeds: int = 1,
     jobs: int | None = None,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """See it work: train four methods on generated images, no download.
+    """See it work: train, find missing labels, review, repair, train again; no download.
 
-    Trains full labels, assume negative, IGNORE and IGNORE without its rejection under the same
-    budget, prints one table and writes a page to look at.
+    Draws images with one known label each. Trains on them with all labels, by taking what is
+    missing for absent, and by IGNORE; finds what is missing, lets the truth answer 200 questions in
+    the place of a person, repairs the table and trains on it again. Prints one table and writes a
+    page to look at.
 
     Parameters
     ----------
     out
-        Where results.json, index.html and the runs go; an earlier demo there is replaced.
-    seeds
-        Trainings per method; the table shows their mean.
+        Where everything goes; an earlier demo there is replaced.
     jobs
         Trainings at a time; one per core, at most four, if left out.
     settings
@@ -40,9 +40,8 @@ def demo(
         Print the result as JSON.
     """
     find_process()
-    for name, value in (("seeds", seeds), ("jobs", jobs)):
-        if value is not None and value < 1:
-            raise UsageError(f"--{name} must be 1 or more, not {value}.")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
     console = stderr()
     with console.status("drawing the images"):
         from tacit.cli.progress import ProgressReporter
@@ -52,26 +51,30 @@ def demo(
         from tacit.training.interrupts import Interrupted
 
     try:
-        planned = experiment.plan(seeds, settings).values()
-        together = jobs or choose_job_count(next(iter(planned)))
+        planned = experiment.plan(settings)
+        together = jobs or choose_job_count(planned.drawn)
+        epochs = experiment.count_epochs(planned)
         _clear(out, experiment.MARKER)
-        epochs = sum(phase.epochs for config in planned for phase in config.phases)
         with ProgressReporter(console, epochs) as reporter:
-            rows = experiment.run_demo(
-                out, seeds=seeds, settings=settings, jobs=together, reporter=reporter
-            )
+            told = experiment.run_demo(out, settings=settings, jobs=together, reporter=reporter)
     except Interrupted as stop:
         tell("Stopped; `tacit demo` starts again from the beginning.")
         return stop.exit_code
     if json:
-        print_json([vars(row) for row in rows])
-    else:
-        print_table(COLUMNS, [table_cells(row) for row in rows])
-        labels = next(iter(planned)).data.validation_labels or "clean"  # which scenes have
-        say(f"The epoch was chosen on validation images with {labels} labels.")
-        link = out / "index.html"
-        say(f"Open {link} in a browser.")
+        print_json({"rows": [vars(row) for row in told.rows], "repair": told.repair.to_dict()})
+        return 0
+    print_table(COLUMNS, [table_cells(row) for row in told.rows])
+    say(f"Repair, with questions answered by the truth: {told.repair.sentence}.")
+    labels = planned.drawn.data.validation_labels or "clean"  # which scenes have
+    say(f"The epoch was chosen on validation images with {labels} labels.")
+    say(f"Open {out / 'index.html'} in a browser.")
+    again = shlex.quote(str(out / "runs" / experiment.RUNS[experiment.ROLES.shown]))
+    say(f"To answer the questions yourself: tacit review {again}")
     return 0
+
+
+TABLES = ("labels.csv", "all-labels.csv", "repaired.csv")
+FILES = ("index.html", "results.json", "changes.jsonl", *TABLES)
 
 
 def _clear(folder: Path, marker: str) -> None:
@@ -85,7 +88,8 @@ def _clear(folder: Path, marker: str) -> None:
             f"The folder {folder} is not empty and holds no earlier demo; choose another --out."
         )
     # What else lies in the folder is somebody's own. The marker stays until the next one.
-    for name in ("index.html", "results.json"):
+    for name in FILES:
         (folder / name).unlink(missing_ok=True)
-    if (folder / "runs").exists():
-        shutil.rmtree(folder / "runs")
+    for name in ("runs", "images"):
+        if (folder / name).exists():
+            shutil.rmtree(folder / name)

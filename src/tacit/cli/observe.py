@@ -51,10 +51,10 @@ def observe(
         Print the result as JSON.
     """
     from tacit.data import observe as annotators
-    from tacit.data.formats import read_listing
+    from tacit.data.load import read_completed
     from tacit.data.prepared import is_prepared, write_observed, write_prepared
 
-    listing = read_listing(data, **read.as_arguments())
+    listing = read_completed(data, read.as_arguments()).listing
     drawn = annotators.observe(listing, way, positives, negatives, seed)
     draw = {"way": way, "positives": positives, "negatives": negatives, "seed": seed}
     if data.is_dir() and is_prepared(data):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from tacit.cli.output import print_json, say, stderr, tell
-from tacit.errors import UsageError
+from tacit.cli.progress import CountReporter
+from tacit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from tacit.prediction.output import Tally
@@ -27,6 +28,7 @@ def predict(
     scores: str = "all",
     half: Annotated[bool, Parameter(negative=())] = False,
     threshold: float | None = None,
+    goal: str | None = None,
     images: Path | None = None,
     column: str | None = None,
     batch: int = 32,
@@ -64,8 +66,12 @@ def predict(
         Keep scores in half precision.
     threshold
         Probability from which on a class is predicted, instead of the model's own thresholds.
+    goal
+        What labels are decided for, instead of the model's own goal: f1, precision=0.9, labels=3
+        or coverage=0.9.
     images
-        The folder that names in tables are relative to; the table's own if left out.
+        The folder that names in tables are relative to; found beside the table if left out, as
+        training finds it.
     column
         The column of file names; found by its name if left out.
     batch
@@ -99,8 +105,7 @@ def predict(
     from tacit.prediction.plan import Settings
     from tacit.prediction.run import Work, choose_output, predict_to
 
-    if not inputs:
-        raise UsageError("Say what to predict: images, folders or tables.")
+    _require(inputs)
     place, format_found = choose_output(out, format)
     settings = Settings(
         model=str(model),
@@ -108,6 +113,7 @@ def predict(
         scores=scores,
         half=half,
         threshold=threshold,
+        goal=goal,
         precision=precision,
         reading=reading,
         batch=batch,
@@ -117,22 +123,22 @@ def predict(
     )
     work = Work(engine, device, workers, actors, wait)
     started = time.perf_counter()
-    with _showing(started) as watch:
+    with _showing() as watch:
         tally = predict_to(inputs, place, settings, work, images=images, column=column, watch=watch)
     return _report(tally, time.perf_counter() - started, out, strict, json)
 
 
+def _require(inputs: tuple[str, ...]) -> None:
+    if not inputs:
+        raise UsageError("Say what to predict: images, folders or tables.")
+
+
 @contextmanager
-def _showing(started: float) -> Iterator[Callable[[int, int], None]]:
+def _showing() -> Iterator[CountReporter]:
     """Show how far the prediction is, and say how to go on if it is interrupted."""
-    with stderr().status("predicting") as status:
-
-        def watch(done: int, total: int) -> None:
-            speed = done / (time.perf_counter() - started)
-            status.update(f"predicting · {done:,} of {total:,} images · {speed:,.0f} images/s")
-
+    with CountReporter(stderr(), "predicting") as reporter:
         try:
-            yield watch
+            yield reporter
         except KeyboardInterrupt:
             tell("What is finished is kept; the same command goes on.")
             raise
@@ -145,10 +151,27 @@ def _report(tally: Tally | None, seconds: float, out: Path, strict: bool, json: 
     status = 1 if strict and tally.failed else 0
     if json:
         print_json(dataclasses.asdict(tally) | {"seconds": round(seconds, 3), "out": str(out)})
+        _refuse_nothing(tally, out)
         return status
     for image, error in tally.examples:
         tell(f"no prediction for {image}: {error}")
+    if tally.failed > len(tally.examples):
+        more = tally.failed - len(tally.examples)
+        tell(f"… and {more:,} more: the rows of {out} whose column error is not empty.")
     failed = f"{tally.failed:,} without a prediction (column error) · " if tally.failed else ""
     line = f"{tally.images:,} images · {failed}{seconds:.1f} s · {out}"
     say(line)
+    _refuse_nothing(tally, out)
     return status
+
+
+def _refuse_nothing(tally: Tally, out: Path) -> None:
+    """Fail where not a single image has a prediction: nobody wants such an output."""
+    if tally.failed < tally.images:
+        return
+    absent = all(error.startswith("There is no image at") for _, error in tally.examples)
+    hint = "Say with --images where they are" if absent else "Its column error says why"
+    raise DataError(
+        f"None of the {tally.images:,} images could be predicted. {hint}; remove {out} before you "
+        f"repeat the command."
+    )

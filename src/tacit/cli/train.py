@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from tacit.cli.decide_options import AS_RECORDED, DecideOptions
+from tacit.cli.evaluate import describe_decided, show_score
+from tacit.cli.label_options import AS_FOUND, LabelOptions
 from tacit.cli.output import print_json, print_table, stderr, tell
 from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
@@ -33,6 +36,8 @@ def train(
     lr: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    read: LabelOptions = AS_FOUND,
+    decide: DecideOptions = AS_RECORDED,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
@@ -102,28 +107,33 @@ def train(
         "run.device": device,
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
-    recipe = _choose_recipe(recipe, preset, (*given, *settings))
-    config = _find_config(recipe, (*given, *settings), out, resume)
+    given += (*read.as_settings(), *decide.as_settings(), *settings)
+    config = _find_config(choose_recipe(recipe, preset, given), given, out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
     if dry_run:
-        from tacit.training.run import complete
-
-        print_json(complete(config).model_dump(mode="json"))
-        return 0
+        return _print_config(config)
     return _run(config, folder, resume, json)
 
 
-def _choose_recipe(
+def _print_config(config: Config) -> int:
+    from tacit.training.run import complete
+
+    print_json(complete(config).model_dump(mode="json"))
+    return 0
+
+
+def choose_recipe(
     recipe: Path | None, preset: str | None, settings: tuple[str, ...]
 ) -> Path | None:
+    """Return the recipe that is asked for, or the preset that is; of photographs alone, quick."""
     from tacit.errors import UsageError
     from tacit.presets import find_preset
 
     if recipe is None and preset is None and _shows_photographs(settings):
-        tell("No trunk was named, so this is --preset quick, which is made for photographs.")
         preset = "quick"
+        tell("No trunk was named: this is --preset quick, for photographs; see --preset.")
     if preset is None:
         return recipe
     if recipe is not None:
@@ -154,6 +164,11 @@ def _find_config(
 
     if out is None:
         raise UsageError("Say which run to resume: --resume --out FOLDER.")
+    if not Run(out).exists:
+        raise UsageError(
+            f"Nothing was recorded in {out} yet, so --resume alone cannot know what to train. Give "
+            f"the whole command that began it, with --resume: it starts from the beginning."
+        )
     return Run(out).config
 
 
@@ -187,6 +202,8 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
             if key != "name" and not isinstance(value, str)
         )
     )
+    if splits.train.notes:
+        tell(f"How the labels were read: {'; '.join(splits.train.notes)}.")
     epochs = sum(phase.epochs for phase in config.phases)
     if resume and Run(folder).has_checkpoint:
         epochs -= len(Run(folder).log.read())
@@ -205,20 +222,38 @@ def _print_result(record: dict[str, Any], folder: Path, json: bool) -> None:
     if json:
         print_json({**result, "folder": str(folder)})
         return
-    best = result["best"]
+    best, known = result["best"], result["known"]
     print_table(
-        ("method", "test mAP", "OF1", "CF1", "best epoch", "chosen on"),
+        (
+            "method",
+            "test mAP",
+            "OF1",
+            "CF1",
+            "decided OF1",
+            "decided CF1",
+            "best epoch",
+            "chosen on",
+        ),
         [
             (
                 short_name(record["config"]["method"]["name"]),
                 f"{result['map']:.2f}",
                 f"{result['of1']:.2f}",
                 f"{result['cf1']:.2f}",
+                show_score(known["of1_decided"]),
+                show_score(known["cf1_decided"]),
                 str(best["epoch"]),
                 result["selection"],
             )
         ],
     )
+    for line in describe_decided(result):
+        tell(line)
+    if result["test_labels"] == "observed":
+        tell(
+            f"The test labels are observed ones, with gaps: a random order reaches mAP "
+            f"{result['test_chance']:.1f} on them, and a perfect one need not reach 100."
+        )
     tell(
         f"The model is in {folder}; score it again with: tacit evaluate {shlex.quote(str(folder))}"
     )

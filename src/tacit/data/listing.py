@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -53,6 +54,7 @@ class Listing:
         notes: How the file was understood, a sentence each, to be shown to the user.
         truth: (N, C), for evaluation alone, if it is known beside the labels.
         repeated: Rows that named an image again, whose labels were joined.
+        unread: Columns of a table that nothing is read from, and of which nobody has said so.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     truth: SparseLabels | None = None
     repeated: int = 0
+    unread: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -95,6 +98,7 @@ class Listing:
             complete if self.truth is None else self.truth,
             self.boxes.of if self.boxes else None,
             partial(_file, self.root, self.images),
+            notes=self.notes,
         )
         if split is None:
             return whole
@@ -103,6 +107,12 @@ class Listing:
             known = ", ".join(self.split_names()) or "no splits at all"
             raise DataError(f"'{self.name}' has no split '{split}'; it has {known}.")
         return whole.take(rows, f"{self.name}-{split}")
+
+
+def find_missing(listing: Listing) -> list[str]:
+    """Return the names of images that are not there."""
+    root = str(listing.root)
+    return [image for image in listing.images if not os.path.isfile(os.path.join(root, image))]
 
 
 def join_splits(

@@ -17,6 +17,13 @@ try:  # whether Pillow was built with it
     from PIL.AvifImagePlugin import SUPPORTED as HAS_AVIF
 except ImportError:
     HAS_AVIF = False
+try:  # the extra heic, which teaches Pillow the format of telephones
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    HAS_HEIC = True
+except ImportError:
+    HAS_HEIC = False
 
 # What a file name ends with, and the formats that Pillow may find in such a file. No others are
 # decoded, wherever: some start programs, such as PostScript, and none of them is for photographs.
@@ -28,28 +35,39 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((".ppm", ".pgm"), ("PPM",)),
     ".webp": ("WEBP",),
     **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
-    **({".avif": ("AVIF",)} if HAS_AVIF else {}),
+    ".avif": ("AVIF",),
+    **dict.fromkeys((".heic", ".heif"), ("HEIF",)),
 }
+UNKNOWN = {"MPO", *(() if HAS_AVIF else ("AVIF",)), *(() if HAS_HEIC else ("HEIF",))}
 # The decoder of JPEG finds out by itself that it has an MPO before it.
 FORMATS = [
     kind
     for kind in dict.fromkeys(kind for kinds in SUFFIXES.values() for kind in kinds)
-    if kind != "MPO"
+    if kind not in UNKNOWN
 ]
-# Twice this many pixels is what Pillow takes for an attack; below, it only warns.
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
+# As numbers of 8 bits in three colours, 400 MB. Pillow itself takes 180 million for an attack.
+MOST_PIXELS = 2**27
+# From so many pixels on, a JPEG is scaled while it is decoded: by 2, which no model sees.
+SCALED_PIXELS = Image.MAX_IMAGE_PIXELS or MOST_PIXELS
 BAND = 1 << 20  # pixels that are turned from 16 bits to 8 at a time
 
 
 def open_image(path: Path) -> Image.Image:
     """Read an image file, or say what is wrong with it."""
     with _telling(path), open_undecoded(path) as image:
+        scale_large(image)
         if image.width * image.height > MOST_PIXELS:
             raise DataError(
                 f"The image {path} claims {image.width} x {image.height} pixels, more than "
-                f"{MOST_PIXELS:,}; scale it down, or leave it out of the labels."
+                f"{MOST_PIXELS:,}; scale it down, or save it as JPEG, which may have more."
             )
         return to_rgb(image)
+
+
+def scale_large(image: Image.Image) -> None:
+    """Let an image of very many pixels be scaled while it is decoded, if its format can: JPEG."""
+    if image.width * image.height > SCALED_PIXELS:
+        image.draft(None, (image.width // 2, image.height // 2))
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -78,12 +96,14 @@ def _telling(path: Path) -> Iterator[None]:
         raise
     except Image.DecompressionBombError as error:  # twice the limit, which Pillow does not open
         raise DataError(
-            f"The image {path} claims more than {2 * MOST_PIXELS:,} pixels; scale it down, or "
-            f"leave it out of the labels."
+            f"The image {path} claims more than {2 * SCALED_PIXELS:,} pixels; scale it down."
         ) from error
     except FileNotFoundError as error:
         raise DataError(f"There is no image at {path}.") from error
     except UnidentifiedImageError as error:
+        missing = find_missing_reader(path)
+        if missing:
+            raise DataError(f"{path} {missing}") from error
         raise DataError(f"{path} is no image that can be read.") from error
     except MemoryError as error:
         raise DataError(
@@ -93,6 +113,23 @@ def _telling(path: Path) -> Iterator[None]:
     except Exception as error:  # decoders raise whatever they like
         why = str(error).strip().rstrip(".") or type(error).__name__
         raise DataError(f"The image {path} is damaged: {why}.") from error
+
+
+def find_missing_reader(path: Path) -> str | None:
+    """Say what has to be installed for a file that Pillow could not read, if that is the reason."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return None
+    kind, brand = head[4:8], head[8:]
+    if kind != b"ftyp":
+        return None
+    if brand in (b"avif", b"avis"):
+        return None if HAS_AVIF else "is an AVIF image; to read it: pip install 'pillow>=11.3'"
+    if brand[:2] == b"he" or brand in (b"mif1", b"msf1"):
+        return None if HAS_HEIC else "is a HEIC image; to read it: pip install 'tacit[heic]'"
+    return None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -51,6 +51,7 @@ class Source:
         files: Names the file of an image by its row, where images are files.
         pixels: The images scaled already, if they were kept like this.
         side: What is known beside the labels, such as groups of images.
+        notes: How a file was understood, a sentence each, to be shown to the user.
     """
 
     labels: SparseLabels
@@ -68,10 +69,11 @@ class Source:
         files: Callable[[int], Path] | None = None,
         pixels: Pixels | None = None,
         side: SideInformation | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.name, self.classes, self.images = name, tuple(classes), images
         self.open, self.boxes, self.files, self.pixels = open, boxes, files, pixels
-        self.side = side
+        self.side, self.notes = side, notes
         shape = (len(images), len(self.classes))
         if shape[1] < 2:
             raise DataError(
@@ -114,15 +116,24 @@ class Source:
             None if files is None else partial(_at, files, rows),
             None if self.pixels is None else self.pixels.take(rows),
             None if self.side is None else self.side.take(rows),
+            self.notes,
         )
 
     def with_labels(self, labels: SparseLabels | Dense) -> Source:
         """Return the same images with other labels."""
         return self._replace(labels=labels)
 
+    def with_truth(self, truth: SparseLabels | Dense) -> Source:
+        """Return the same images, with what is really in them; for evaluation alone."""
+        return self._replace(truth=truth)
+
     def with_pixels(self, pixels: Pixels) -> Source:
         """Return the same images, opened from pixels that are scaled already."""
         return self._replace(open=pixels.open, pixels=pixels)
+
+    def with_open(self, open: Callable[[int], Image]) -> Source:
+        """Return the same images, read in another way, such as larger."""
+        return self._replace(open=open)
 
     def with_side(self, side: SideInformation) -> Source:
         """Return the same images with side information."""
@@ -131,7 +142,7 @@ class Source:
     def _replace(self, **changes: Any) -> Source:
         same = (
             *("name", "classes", "images", "labels", "open", "truth"),
-            *("boxes", "files", "pixels", "side"),
+            *("boxes", "files", "pixels", "side", "notes"),
         )
         return Source(**{name: getattr(self, name) for name in same} | changes)
 

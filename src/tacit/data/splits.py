@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tacit.config import DataConfig, LabelKind
 from tacit.data import SOURCES, check_data_name
 from tacit.data.source import OfficialSplits, Splits
-from tacit.errors import DataError
+from tacit.errors import DataError, UsageError
 from tacit.ranges import check_arguments
 from tacit.registry import check_options, find
 
@@ -33,6 +33,11 @@ def split_rows(
     tables. The validation count is rounded half to even, as numpy rounds. Where rows belong to
     groups, no group is divided; groups are drawn until the count is met as nearly as they allow.
     """
+    if not 0 <= validation <= 1 or count < 0:
+        raise UsageError(
+            f"A share of validation images is between 0 and 1, of 0 images or more; not "
+            f"{validation:g} of {count:,}."
+        )
     held_out = int(np.round(validation * count))
     if groups is not None:
         return _split_groups(groups, held_out, seed)
@@ -61,6 +66,7 @@ def load_splits(
     data: DataConfig,
     labels: LabelKind | None = None,
     prepare: Callable[[Source], Source] | None = None,
+    official: OfficialSplits | None = None,
 ) -> Splits:
     """Read a data set and prepare it as the literature does.
 
@@ -74,10 +80,11 @@ def load_splits(
             "true_negatives" are for bounds: all labels, or the known positives with every true
             negative, so that only the missed positives stay unknown.
         prepare: Called with each split as it was read, such as to scale its images once.
+        official: The splits as they were read, if they are already in memory.
     """
     name, positives, negatives = data.name, data.positives, data.negatives
     labels = labels or data.labels or "observed"
-    splits = _read_official_splits(name, data.options)
+    splits = official or _read_official_splits(name, data.options)
     if prepare is not None:
         splits = splits.map(prepare)
     keep_as_they_are = name not in SOURCES and positives is None and negatives is None
@@ -86,19 +93,40 @@ def load_splits(
     train, held, tested = splits.train, splits.validation, splits.test
     shown = _choose_training_labels(train, labels, keep)
     chosen = _choose_validation_labels(train, data.validation_labels, keep)
+    kept, aside, apart = divide_rows(train, data, held is None, tested is None)
     if tested is None:
-        kept, aside = _set_aside(train, data.test, data.split_seed, "a test")
-        tested = train.take(aside, f"{train.name}-test")
-        train, shown, chosen = train.take(kept), shown.take(kept), chosen.take(kept)
+        tested = train.take(apart, f"{train.name}-test")
     if held is not None:
         held = held.with_labels(_choose_validation_labels(held, data.validation_labels, keep))
-        return Splits(train.with_labels(shown), held, tested)
-    kept, aside = _set_aside(train, data.validation, data.split_seed, "validation")
+        return Splits(train.with_labels(shown).take(kept), held, tested)
     return Splits(
         train.with_labels(shown).take(kept, f"{train.name}-train"),
         train.with_labels(chosen).take(aside, f"{train.name}-validation"),
         tested,
     )
+
+
+def divide_rows(
+    source: Source, data: DataConfig, validation: bool, test: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of a training split that are trained on, validated on and tested on.
+
+    Args:
+        source: The training split, with the groups that stay together.
+        data: The shares, and the seed.
+        validation: Whether a share is set aside for validation.
+        test: Whether a share is set aside for the test.
+    """
+    kept = np.arange(len(source))
+    held = tested = kept[:0]
+    if test:
+        left, aside = _set_aside(source, data.test, data.split_seed, "a test")
+        kept, tested = kept[left], kept[aside]
+    if validation:
+        rest = source.take(kept) if test else source
+        left, aside = _set_aside(rest, data.validation, data.split_seed, "validation")
+        kept, held = kept[left], kept[aside]
+    return kept, held, tested
 
 
 def _read_official_splits(name: str, options: dict[str, Any]) -> OfficialSplits:

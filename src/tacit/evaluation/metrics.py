@@ -163,8 +163,13 @@ def f1_scores(probabilities: Scores, truth: Labels, threshold: float = 0.5) -> F
             f"{outside.size} probabilities are not from 0 to 1, such as {outside[0]:g}; "
             "apply the sigmoid to logits first."
         )
-    predicted = probabilities >= threshold
-    positive = truth == 1
+    return f1_of_decided(probabilities >= threshold, truth == 1)
+
+
+def f1_of_decided(predicted: Mask, positive: Mask, known: Mask | None = None) -> F1Scores:
+    """Precision, recall and F1 of decided cells, (N, C), over all cells or those that are known."""
+    if known is not None:
+        predicted, positive = predicted & known, positive & known
     hits = np.count_nonzero(predicted & positive, axis=0)
     chosen = np.count_nonzero(predicted, axis=0)
     present = np.count_nonzero(positive, axis=0)

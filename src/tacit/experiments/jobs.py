@@ -3,33 +3,58 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import TracebackType
 
 import torch
 
 from tacit.config import Config
 from tacit.devices import choose_device
 from tacit.errors import TacitError, TrainingError
+from tacit.labels import SparseLabels
+from tacit.runs.build import read_splits
 from tacit.runs.folder import Run
 from tacit.training.interrupts import Interrupted
 from tacit.training.report import Reporter, Silent
 from tacit.training.run import train
 
 POLL_SECONDS = 0.2
+TRIES = 3
+"""So often a training goes on whose process was killed."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training that is still to be done."""
+    """A training that is still to be done.
+
+    Attributes:
+        config: What to do.
+        folder: The run folder.
+        resume: Go on where it was begun.
+        truth: What is in the training images, where the data do not say it; for the log alone.
+    """
 
     config: Config
     folder: Path
+    resume: bool = False
+    truth: SparseLabels | None = None
+
+    def train(self, title: str, reporter: Reporter | None = None, go_on: bool = False) -> None:
+        """Do it."""
+        splits = None
+        if self.truth is not None:
+            splits = read_splits(self.config)
+            splits = replace(splits, train=splits.train.with_truth(self.truth))
+        resume = self.resume or go_on
+        train(
+            self.config, self.folder, resume=resume, splits=splits, reporter=reporter, title=title
+        )
 
 
 def choose_job_count(config: Config) -> int:
@@ -44,55 +69,150 @@ def choose_job_count(config: Config) -> int:
 
 
 def train_side_by_side(
-    planned: Mapping[str, Job], jobs: int, reporter: Reporter | None = None
-) -> None:
-    """Train everything, at most ``jobs`` at a time.
+    planned: Mapping[str, Job],
+    jobs: int,
+    reporter: Reporter | None = None,
+    go_on: bool = False,
+) -> dict[str, str]:
+    """Train everything, at most ``jobs`` at a time, and return why some failed.
 
     Jobs share the threads, and another number of threads rounds differently; beyond that the
-    numbers do not depend on how many train at once.
+    numbers do not depend on how many train at once. Where a run was begun, it goes on.
+
+    Args:
+        planned: What to train, by title.
+        jobs: How many at a time.
+        reporter: Receives the progress.
+        go_on: Train the others when one fails; otherwise the first failure ends all.
     """
     reporter = reporter or Silent()
-    if jobs == 1:
-        for title, plan in planned.items():
-            train(plan.config, plan.folder, reporter=reporter, title=title)
-        return
-    waiting = dict(planned)
-    running: dict[str, SpawnProcess] = {}
-    told = dict.fromkeys(planned, 0)
-    threads = max(1, torch.get_num_threads() // jobs)
-    context = get_context("spawn")
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                title = next(iter(waiting))
-                plan = waiting.pop(title)
-                process = context.Process(target=_train, args=(plan, title, threads))
-                process.start()
-                running[title] = process
-            time.sleep(POLL_SECONDS)
-            for title, process in list(running.items()):
-                ended = not process.is_alive()
+    failed: dict[str, str] = {}
+    if min(jobs, len(planned)) <= 1:
+        for title, job in planned.items():
+            try:
+                job.train(title, reporter, go_on)
+            except TacitError as error:
+                if not go_on:
+                    raise
+                failed[title] = str(error)
+        return failed
+    told = {title: len(Run(job.folder).log.read()) for title, job in planned.items()}
+    with Crew(min(jobs, len(planned)), go_on) as crew:
+        for ended, reason in crew.train(planned):
+            for title in [ended] if ended else crew.busy:
                 told[title] += _tell(planned[title].folder, title, told[title], reporter)
-                if ended:
-                    del running[title]
-                    _check(title, process.exitcode)
-    finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.join()
+            if ended and reason is not None:
+                failed[ended] = reason
+                if not go_on:
+                    raise TrainingError(f"The training of '{ended}' failed: {reason}")
+    return failed
 
 
-def _train(plan: Job, title: str, threads: int) -> None:
-    """Run one training in a process of its own."""
+class Crew:
+    """Processes that train one job after another; what they have imported serves all of them.
+
+    Args:
+        size: How many.
+        go_on: Whether runs that were begun go on.
+    """
+
+    def __init__(self, size: int, go_on: bool) -> None:
+        self.threads, self.go_on = max(1, torch.get_num_threads() // size), go_on
+        self.workers = [self._hire() for _ in range(size)]
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for worker in self.workers:
+            worker.process.terminate()
+            worker.connection.close()
+        for worker in self.workers:
+            worker.process.join()
+
+    def _hire(self) -> Worker:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, self.threads, self.go_on))
+        process.start()
+        theirs.close()
+        return Worker(process, ours)
+
+    @property
+    def busy(self) -> list[str]:
+        """What is being trained."""
+        return [worker.title for worker in self.workers if worker.title]
+
+    def train(self, planned: Mapping[str, Job]) -> Iterator[tuple[str | None, str | None]]:
+        """Yield the title of each job that has ended, with the reason if it failed.
+
+        Between them comes None now and then, so that somebody may look at the logs.
+        """
+        waiting, tries = list(planned), dict.fromkeys(planned, 0)
+        while waiting or self.busy:
+            for worker in self.workers:
+                if not worker.title and waiting:
+                    worker.title = waiting.pop(0)
+                    tries[worker.title] += 1
+                    worker.connection.send((worker.title, planned[worker.title]))
+            ready = wait([worker.connection for worker in self.workers], POLL_SECONDS)
+            for number, worker in enumerate(self.workers):
+                if worker.connection not in ready:
+                    continue
+                try:
+                    answer = worker.connection.recv()
+                except (EOFError, OSError):  # it is gone, and what it trained can go on
+                    worker.process.join()
+                    answer = _describe(worker.process.exitcode)
+                    self.workers[number] = self._hire()
+                    if worker.title and self.go_on and tries[worker.title] < TRIES:
+                        waiting.insert(0, worker.title)
+                        continue
+                if isinstance(answer, int):
+                    raise Interrupted(answer)
+                if worker.title:
+                    title, worker.title = worker.title, ""
+                    yield title, answer
+            yield None, None
+
+
+@dataclass
+class Worker:
+    """A process, the way to it, and the title of what it trains."""
+
+    process: SpawnProcess
+    connection: Connection
+    title: str = ""
+
+
+def _work(connection: Connection, threads: int, go_on: bool) -> None:
+    """Train what comes in, and answer None, the reason of a failure, or the signal it got."""
     torch.set_num_threads(threads)
-    try:
-        train(plan.config, plan.folder, title=title)
-    except Interrupted as stop:
-        sys.exit(stop.exit_code)
-    except TacitError as error:
-        print(f"tacit: {title}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    while True:
+        try:
+            title, job = connection.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        answer: str | None = None
+        try:
+            job.train(title, go_on=go_on)
+        except Interrupted as stop:
+            with suppress(OSError):  # nobody listens any more
+                connection.send(stop.exit_code - 128)
+            return
+        except TacitError as error:
+            answer = str(error)
+        except Exception as error:  # a fault of a method must not take the others with it
+            answer = f"{type(error).__name__}: {error}"
+        try:
+            connection.send(answer)
+        except OSError:
+            return
 
 
 def _tell(folder: Path, title: str, told: int, reporter: Reporter) -> int:
@@ -104,8 +224,7 @@ def _tell(folder: Path, title: str, told: int, reporter: Reporter) -> int:
     return len(records)
 
 
-def _check(title: str, status: int | None) -> None:
-    if status in (130, 143):
-        raise Interrupted(status - 128)
-    if status:
-        raise TrainingError(f"The training of '{title}' ended with status {status}; see above.")
+def _describe(status: int | None) -> str:
+    if status is not None and status < 0:
+        return f"its process was ended by signal {-status}"
+    return f"its process ended with status {status}"

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tacit.errors import DataError, UsageError
 from tacit.files import write_text
-from tacit.models.artefact import load_model, read_config, save_model
+from tacit.models.artefact import FILES, load_model, read_config, save_model
 
 if TYPE_CHECKING:
     from tacit.models.base import Model
-
-FILES = ("config.json", "model.safetensors")
 
 
 def from_pretrained(name: str | Path, *, revision: str | None = None) -> Model:
@@ -23,8 +21,13 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Model:
         name: A folder that `save_model` wrote, or the name of a repository.
         revision: A branch, tag or commit of the repository; its main branch if None.
     """
+    return load_model(find_pretrained(name, revision))
+
+
+def find_pretrained(name: str | Path, revision: str | None = None) -> Path:
+    """Return the folder of a model, which is downloaded where the name is none of a folder."""
     if Path(name).is_dir():
-        return load_model(Path(name))
+        return Path(name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
@@ -35,7 +38,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Model:
         raise DataError(
             f"'{name}' is neither a folder nor a model on the hub that can be read: {reason}"
         ) from error
-    return load_model(Path(folder))
+    return Path(folder)
 
 
 def push_to_hub(model: Model, name: str, *, private: bool = False, **extra: Any) -> str:
@@ -80,8 +83,9 @@ Tells which of {len(model["classes"])} classes are in an image; any number of th
 - **Classes:** {classes}
 
 ```python
-from tacit.models.hub import from_pretrained
+import tacit
 
-model = from_pretrained("{name}")
+model = tacit.from_pretrained("{name}")
+print(model.predict("image.jpg").labels)
 ```
 """

@@ -86,6 +86,18 @@ def open_cache(source: Source, size: int, folder: Path, progress: Progress | Non
     return source.with_pixels(Pixels(array, np.arange(len(source))))
 
 
+def list_pixel_files(folder: Path) -> dict[str, dict[str, int]]:
+    """Return size, number of images and ``bytes`` of every file of scaled images in a folder."""
+    found = {}
+    for path in sorted(folder.glob("*-*.pixels")):
+        side = path.stem.rpartition("-")[2]
+        if side.isdecimal() and int(side):
+            held = path.stat().st_size
+            found[path.name] = {"size": int(side), "images": held // (3 * int(side) ** 2)}
+            found[path.name]["bytes"] = held
+    return found
+
+
 def _mark(source: Source, size: int) -> bytes:
     """Return what tells this source's pixels from all others; it names and ends their file."""
     assert source.files is not None

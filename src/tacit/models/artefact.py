@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tacit.errors import DataError, TacitError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit.errors import DataError, TacitError, UsageError, unknown_name
 from tacit.files import read_json, write_atomically, write_text
 from tacit.models import build_model
 from tacit.models.saved import FORMAT, find_fault
+from tacit.ranges import checked
 from tacit.registry import require_trust
 
 if TYPE_CHECKING:
@@ -18,6 +22,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tacit.models.base import Model
+
+
+USUAL_THRESHOLD = 0.5
+"""Of classes for which a model stores none."""
+
+FILES = ("model.safetensors", "config.json")
+"""What a saved model consists of. Weights come first, so that a config always has its weights."""
 
 
 def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
@@ -39,10 +50,11 @@ def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
         raise UsageError(f"This {type(model).__name__} could not be loaded again: {fault}.")
 
 
+@checked
 def save_model(
-    model: Model, folder: Path, state: Mapping[str, Tensor] | None = None, **extra: Any
+    model: Model, folder: Path | str, state: Mapping[str, Tensor] | None = None, **extra: Any
 ) -> None:
-    """Write a model to a folder. Weights come first, so a config always has its weights.
+    """Write a model to a folder.
 
     Args:
         model: The model.
@@ -52,6 +64,7 @@ def save_model(
     """
     from safetensors.torch import save
 
+    folder = Path(folder)
     config = {"format": FORMAT, "model": getattr(model, "recipe", {}), **extra}
     check_loadable(model, config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,17 +75,21 @@ def save_model(
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-def load_model(folder: Path) -> Model:
+@checked
+def load_model(folder: Path | str) -> Model:
     """Read back a model that `save_model` wrote, ready for inference."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+    from torch.random import fork_rng
 
+    folder = Path(folder)
     path = folder / "config.json"
     try:
         recipe = dict(read_config(folder)["model"])
         recipe.pop("weights")
         require_trust("model", str(recipe["name"]), path)
-        model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
+        with fork_rng(devices=[]):  # its first weights are drawn, and replaced at once
+            model = build_model(**{**recipe, "classes": tuple(recipe["classes"])})
     except TacitError:
         raise
     except Exception as error:  # what networks say to options that make no sense
@@ -89,9 +106,9 @@ def load_model(folder: Path) -> Model:
     return model.eval()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path | str) -> dict[str, Any]:
     """Read the configuration of a saved model."""
-    path = folder / "config.json"
+    path = Path(folder) / "config.json"
     if not path.is_file():
         raise DataError(
             f"{folder} holds no trained model (config.json is missing); "
@@ -105,6 +122,33 @@ def read_config(folder: Path) -> dict[str, Any]:
     if fault is not None:
         raise DataError(f"{path} describes no model that can be built: {fault}.")
     return config
+
+
+def write_decisions(
+    folder: Path, thresholds: Mapping[str, float], decisions: Mapping[str, Any]
+) -> None:
+    """Store other thresholds, and what they rest on, beside a saved model."""
+    config = {**read_config(folder), "thresholds": dict(thresholds), "decisions": dict(decisions)}
+    fault = find_fault(config)
+    if fault is not None:
+        raise UsageError(f"These decisions could not be read again: {fault}.")
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def read_thresholds(folder: Path, said: float | None = None) -> NDArray[np.float32]:
+    """Return the probability from which on each class is decided, as the model stores it.
+
+    Args:
+        folder: Where the model is.
+        said: The same for all classes, in place of what is stored.
+    """
+    config = read_config(folder)
+    classes, stored = config["model"]["classes"], config.get("thresholds") or {}
+    for name in stored:
+        if name not in classes:
+            raise unknown_name("class with a threshold", name, classes)
+    chosen = [stored.get(name, USUAL_THRESHOLD) if said is None else said for name in classes]
+    return np.array(chosen, dtype=np.float32)
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 FORMAT = 1
 
@@ -43,6 +43,76 @@ class Recipe(BaseModel):
         return names
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Several = Annotated[list[Real], Field(max_length=10_000)]
+
+
+class Number(BaseModel):
+    """How many labels an image has on average, and who says so."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    source: Literal["counted", "stated", "estimated", "verdicts"]
+
+
+class Expected(BaseModel):
+    """What is to be expected of decided labels."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    labels: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    precision: Share
+    recall: Share
+    f1: Share
+
+
+class SavedCalibration(BaseModel):
+    """The logit of a calibrated probability is slope times the model's, plus the class's shift."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    slope: Positive
+    shifts: dict[Name, Real]
+
+
+class SavedCurve(BaseModel):
+    """What to expect at thresholds of the calibrated probability, from the highest down."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    threshold: Annotated[list[Share], Field(min_length=1, max_length=10_000)]
+    labels: Several
+    precision: Several
+    missed: Several
+    present: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    images: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _are_of_one_length(self) -> SavedCurve:
+        if len({len(self.threshold), len(self.labels), len(self.precision), len(self.missed)}) > 1:
+            raise ValueError("its lists are of different lengths")
+        return self
+
+
+class SavedDecisions(BaseModel):
+    """Why the thresholds are what they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    goal: Name
+    met: bool
+    rests_on: Name
+    evidence: Literal["clean", "positives", "verdicts"]
+    images: Annotated[int, Field(ge=1)]
+    labels_per_image: Number
+    expected: Expected
+    undecided: list[Name]
+    calibration: SavedCalibration
+    curve: SavedCurve
+    look_from: dict[Name, Real] | None = None
+
+
 class SavedConfig(BaseModel):
     """The whole of config.json; what else a run says of its model stands beside."""
 
@@ -51,6 +121,7 @@ class SavedConfig(BaseModel):
     format: Literal[1]
     model: Recipe
     thresholds: dict[str, Real] | None = None
+    decisions: SavedDecisions | None = None
     best: dict[str, Any] | None = None
 
 

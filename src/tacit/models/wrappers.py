@@ -93,6 +93,25 @@ class Chunked(Wrapper):
         )
 
 
+class NoTrunk(nn.Module):
+    """Stands where a trunk would, in a model whose images are features already.
+
+    Args:
+        channels: Length of the features of a place.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+    def depths(self, coarse: bool = False) -> dict[str, int]:
+        """Return how deep each parameter lies: there are none."""
+        return {}
+
+
 class HeadModel(Wrapper):
     """A model whose images are features already: of every verb, the head's part is left."""
 

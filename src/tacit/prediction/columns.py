@@ -23,7 +23,9 @@ class Columns:
         thresholds: NDArray[np.float32],
         scores: str = "all",
         half: bool = False,
+        look_from: NDArray[np.float32] | None = None,
     ) -> None:
+        self.look_from = look_from
         self.classes, self.thresholds = [_text(name) for name in classes], thresholds
         self.names = np.array(self.classes, dtype=object)
         self.kind = np.float16 if half else np.float32
@@ -32,6 +34,8 @@ class Columns:
         number = pa.list_(pa.float16() if half else pa.float32())
         texts = pa.list_(pa.string())
         fields = {"image": pa.string(), "labels": texts}
+        if look_from is not None:
+            fields["look"] = texts
         if scores == "all":
             fields["scores"] = number
         elif self.top:
@@ -55,8 +59,11 @@ class Columns:
         good = np.array([error is None for error in errors], dtype=bool)
         columns: dict[str, pa.Array] = {
             "image": pa.array([_text(image) for image in images], pa.string()),
-            "labels": self._labels(probabilities, good),
+            "labels": self._names(probabilities >= self.thresholds, good),
         }
+        if self.look_from is not None:
+            between = (probabilities >= self.look_from) & (probabilities < self.thresholds)
+            columns["look"] = self._names(between, good)
         if self.scores == "all":
             columns["scores"] = self._lists(probabilities, good)
         elif self.top:
@@ -67,8 +74,7 @@ class Columns:
         columns["error"] = pa.array(errors, pa.string())
         return pa.table(columns, self.schema)
 
-    def _labels(self, probabilities: NDArray[np.float32], good: NDArray[np.bool_]) -> pa.Array:
-        decided = probabilities >= self.thresholds
+    def _names(self, decided: NDArray[np.bool_], good: NDArray[np.bool_]) -> pa.Array:
         labels = [
             [self.classes[number] for number in np.flatnonzero(row)] if fine else None
             for row, fine in zip(decided, good, strict=True)

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePath
 
+from tacit.data.formats.shared.assemble import find_folder
 from tacit.data.formats.shared.folders import is_image
 from tacit.data.listing import image_path
 from tacit.errors import DataError
 from tacit.files import write_atomically
 from tacit.prediction.name_tables import SUFFIXES, NameTable, open_names
+
+SAMPLE = 1024  # rows by which the folder of the images is found
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def find_names(
     Args:
         inputs: Images; folders of images or of tables; tables; patterns such as ``*.parquet``.
         folder: Where the names of images that are in no table are written.
-        images: The folder that names in tables are relative to; beside the table if None.
+        images: The folder that names in tables are relative to; found as training finds it if None.
         column: The column of file names; found by its name if None.
     """
     found: list[Names] = []
@@ -68,10 +71,18 @@ def find_names(
             found.append(_list_images(group, folder / f"_names-{len(found)}.jsonl"))
             continue
         for path in group:
-            root = (images or path.parent).absolute()
-            name = open_names(path, column).column
-            found.append(Names(str(path.absolute()), str(root), name, stamp=read_stamp(path)))
+            table = open_names(path, column)
+            root = _find_root(table, path, images)
+            place, stamp = str(path.absolute()), read_stamp(path)
+            found.append(Names(place, str(root), table.column, stamp=stamp))
     return found
+
+
+def _find_root(table: NameTable, path: Path, images: Path | None) -> Path:
+    """Return the folder of a table's images: beside it, or in a folder that is called like one."""
+    place = next(table.cut(SAMPLE), None)
+    names = table.read(place) if place else []
+    return find_folder(names, path.parent, images).absolute()
 
 
 def read_stamp(path: Path) -> str:

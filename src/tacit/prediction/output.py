@@ -111,8 +111,10 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, str | None]]:
 def _write_csv(table: pa.Table, path: Path, change: Callable[[str], str] = str) -> None:
     scores = "scores" in table.column_names
     classes = json.loads(table.schema.metadata[CLASSES]) if scores else []
-    head = [name for name in table.column_names if name != "scores"]
-    head[2:2] = [f"score {name}" for name in classes]
+    head = list(table.column_names)
+    if scores:
+        place = head.index("scores")
+        head[place : place + 1] = [f"score {name}" for name in classes]
     with path.open("w", encoding="utf-8", newline="") as file:
         write_row = csv_writer(file)
         write_row(map(change, head))

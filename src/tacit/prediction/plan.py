@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from tacit.errors import DataError, UsageError
+from tacit.evaluation.goals import parse_goal
 from tacit.files import read_json, write_text
 from tacit.prediction.inputs import Names, read_stamp
 
 PLAN = "_plan.json"
 FORMATS = ("parquet", "csv", "jsonl")
+WORDS = {"format": FORMATS, "precision": ("fp32", "bf16"), "reading": ("exact", "fast")}
 MOST_THREADS = 1024  # torch takes any number, and then starts as many
 
 
@@ -40,6 +42,7 @@ class Settings:
         threads: Threads of a model on a CPU, which share sums out and so decide on last digits;
             0 for as many as the engine would use.
         spreadsheet_safe: In CSV, texts that a spreadsheet would calculate begin with an apostrophe.
+        goal: What labels are decided for, in place of the goal that the model stores.
     """
 
     model: str
@@ -53,9 +56,13 @@ class Settings:
     shard_rows: int = 4096
     threads: int = 0
     spreadsheet_safe: bool = False
+    goal: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
+        for name, words in WORDS.items():
+            if (said := getattr(self, name)) not in words:
+                raise UsageError(f"--{name} is one of {', '.join(words)}, not {said}.")
         is_top = re.fullmatch(r"top[1-9][0-9]{0,5}", self.scores)
         if self.scores not in ("all", "none") and not is_top:
             raise UsageError(f"'{self.scores}' are no scores; use all, none, top5 or the like.")
@@ -66,6 +73,8 @@ class Settings:
         if self.threads > MOST_THREADS:
             raise UsageError(f"--threads is {MOST_THREADS} or less, not {self.threads}.")
         check_threshold(self.threshold)
+        if self.goal is not None:
+            parse_goal(self.goal)
 
 
 def check_counts(counts: dict[str, tuple[int, int]]) -> None:
@@ -199,6 +208,8 @@ def fingerprint(settings: Settings, inputs: list[str], more: dict[str, str | Non
     asked = asdict(settings) | {"model": ""} | more
     if not settings.spreadsheet_safe:  # predictions that were begun before there was such a thing
         del asked["spreadsheet_safe"]
+    if settings.goal is None:  # likewise
+        del asked["goal"]
     digest.update(json.dumps(asked, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 

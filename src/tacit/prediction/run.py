@@ -29,6 +29,7 @@ from tacit.prediction.plan import (
     make_plan,
     read_plan,
 )
+from tacit.prediction.stored_goals import choose_thresholds
 from tacit.prediction.waiting import Signs, show_life
 from tacit.processes import find_process
 
@@ -196,6 +197,7 @@ def _check(settings: Settings, work: Work, processes: int) -> None:
         from tacit.devices import choose_device
 
         choose_device(work.device)
+    choose_thresholds(Path(settings.model), settings.threshold, settings.goal)
     if settings.format == "csv":
         for name in read_config(Path(settings.model))["model"]["classes"]:
             if SEPARATOR in name:
@@ -250,28 +252,38 @@ def _await_parts(plan: Plan, processes: int, wait: float) -> None:
 def _predict(plan: Plan, shards: list[Shard], work: Work, watch: Watch) -> None:
     total, done = sum(shard.rows for shard in shards), 0
     by_number = {shard.number: shard for shard in shards}
-    for number, table in _engine(plan, shards, work):
+
+    def advance(images: int) -> None:
+        nonlocal done
+        done += images
+        watch(done, total)
+
+    for number, table in _predict_by_engine(plan, shards, work, advance):
         settings = plan.settings
         part = plan.part(by_number.pop(number))
         write_part(table, part, settings.format, settings.spreadsheet_safe)
-        done += table.num_rows
-        watch(done, total)
     if by_number:
         raise TacitError(f"{len(by_number):,} shards have no predictions; repeat the command.")
 
 
-def _engine(plan: Plan, shards: list[Shard], work: Work) -> Any:
-    """Return the numbers and tables of shards as they are finished."""
+def _predict_by_engine(
+    plan: Plan, shards: list[Shard], work: Work, advance: Callable[[int], None]
+) -> Iterator[tuple[int, Any]]:
+    """Yield the numbers and tables of shards as they are finished."""
     if work.engine == "ray":
         from tacit.prediction.ray_engine import predict_by_ray
 
-        return predict_by_ray(plan, shards, work.workers, work.actors, work.device)
+        for number, table in predict_by_ray(plan, shards, work.workers, work.actors, work.device):
+            advance(table.num_rows)
+            yield number, table
+        return
     from tacit.devices import choose_device
     from tacit.prediction.reading import read_portions
     from tacit.prediction.worker import Predictor, predict_shards
 
     predictor = Predictor(plan.settings, choose_device(work.device))
-    return predict_shards(read_portions(plan, shards, predictor.size, work.workers), predictor)
+    portions = read_portions(plan, shards, predictor.size, work.workers)
+    yield from predict_shards(portions, predictor, advance)
 
 
 def _finish(plan: Plan, place: Output) -> Tally:

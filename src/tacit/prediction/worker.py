@@ -6,7 +6,7 @@ whoever predicts it, and predictions are equal to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.devices import predict_probabilities
-from tacit.errors import DataError, unknown_name
-from tacit.models.artefact import load_model, read_config
+from tacit.models.artefact import load_model
 from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.columns import Columns
 from tacit.prediction.plan import Plan, Settings, Shard
 from tacit.prediction.reading import Images, Portion, list_requests
-
-USUAL_THRESHOLD = 0.5
+from tacit.prediction.stored_goals import choose_looks, choose_thresholds
 
 
 class Predictor:
@@ -37,8 +35,14 @@ class Predictor:
         model = load_model(Path(settings.model))
         self.model: Any = prepare_for_inference(fold(model), device, settings.precision)
         self.size: int = model.size
-        thresholds = read_thresholds(Path(settings.model), model.classes, settings.threshold)
-        self.columns = Columns(model.classes, thresholds, settings.scores, settings.half)
+        said = Path(settings.model), settings.threshold, settings.goal
+        self.columns = Columns(
+            model.classes,
+            choose_thresholds(*said),
+            settings.scores,
+            settings.half,
+            choose_looks(*said),
+        )
 
     def probabilities(self, pixels: Tensor) -> NDArray[np.float32]:
         """Return the probability of every class for every image, (B, C)."""
@@ -59,31 +63,21 @@ def predict_shard(plan: Plan, shard: Shard, predictor: Predictor) -> pa.Table:
 
 
 def predict_shards(
-    portions: Iterable[Portion], predictor: Predictor
+    portions: Iterable[Portion],
+    predictor: Predictor,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Return the number and the predictions of every shard whose portions come in order."""
+    """Return the number and the predictions of every shard whose portions come in order.
+
+    Args:
+        portions: Images that go through the model together.
+        predictor: The model.
+        advance: Called with the number of images after each portion.
+    """
     tables = []
     for portion in portions:
         tables.append(predictor.table(portion))
+        advance(len(portion.images))
         if portion.last:
             yield portion.shard, pa.concat_tables(tables)
             tables = []
-
-
-def read_thresholds(
-    folder: Path, classes: tuple[str, ...], said: float | None
-) -> NDArray[np.float32]:
-    """Return the probability from which on each class is predicted, as the model stores it."""
-    stored = read_config(folder).get("thresholds") or {}
-    if not isinstance(stored, dict):
-        raise DataError(f"The thresholds of {folder / 'config.json'} are no numbers by class.")
-    for name in stored:
-        if name not in classes:
-            raise unknown_name("class with a threshold", name, classes)
-        if isinstance(stored[name], bool) or not isinstance(stored[name], int | float):
-            raise DataError(
-                f"The threshold of '{name}' in {folder / 'config.json'} is no number; correct it, "
-                f"or give --threshold."
-            )
-    chosen = [stored.get(name, USUAL_THRESHOLD) if said is None else said for name in classes]
-    return np.array(chosen, dtype=np.float32)

@@ -50,6 +50,8 @@ class Page:
     examples: tuple[Example, ...]
     charts: tuple[Chart, ...]
     notes: tuple[str, ...]
+    further: tuple[tuple[str, Table], ...] = ()
+    """More tables, each under a heading."""
 
 
 # Nothing may be fetched or run, even if a text should ever get past the escaping.
@@ -72,6 +74,10 @@ def render_page(page: Page) -> str:
         + _results(page)
         + draw_examples(page.examples)
         + _charts(page)
+        + "".join(
+            _table(table, _tones(page), title, f"table-{number}")
+            for number, (title, table) in enumerate(page.further, start=1)
+        )
         + _notes(page.notes)
     )
     return (
@@ -115,8 +121,13 @@ def _is_numeric(cells: tuple[str, ...]) -> bool:
 
 
 def _results(page: Page) -> str:
-    table, tones = page.table, _tones(page)
     drawn = {line.name for chart in page.charts for line in chart.lines}
+    tones = {name: tone for name, tone in _tones(page).items() if name in drawn}
+    return _table(page.table, tones, "Results", "results")
+
+
+def _table(table: Table, tones: dict[str, int], title: str, identifier: str) -> str:
+    """Draw a table; rows whose name has a tone bear the swatch of their line."""
     numeric = [_is_numeric(cells) for cells in zip(*table.rows, strict=True)]
     numeric = numeric or [False] * len(table.columns)
     kinds = [' class="number"' if number and index else "" for index, number in enumerate(numeric)]
@@ -127,7 +138,7 @@ def _results(page: Page) -> str:
     )
     rows = []
     for index, row in enumerate(table.rows):
-        swatch = draw_swatch(tones[row[0]]) if row[0] in drawn else ""
+        swatch = draw_swatch(tones[row[0]]) if row[0] in tones else ""
         cells = "".join(
             f'<td role="cell"{kind}>{escape(cell)}</td>'
             for cell, kind in zip(row[1:], kinds[1:], strict=True)
@@ -139,9 +150,9 @@ def _results(page: Page) -> str:
         )
     body = "".join(rows) or '<tr role="row"><td role="cell" class="empty">no data</td></tr>\n'
     return set_section(
-        "results",
-        "Results",
-        '<div class="scroll" role="region" tabindex="0" aria-labelledby="results-heading">\n'
+        identifier,
+        title,
+        f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{identifier}-heading">\n'
         f'<table role="table" style="--columns: {max(1, len(table.columns) - 1)}">\n'
         f"<caption>{set_text(table.caption)}</caption>\n"
         f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>\n'

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import torch
 
 from tacit.config import Config, MethodConfig
-from tacit.data.source import Source, Splits
+from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.data.splits import load_splits
+from tacit.devices import seed_generators
 from tacit.distributed import first_process_first
 from tacit.images.scaled import open_cache
 from tacit.learner import Learner
@@ -22,16 +23,18 @@ from tacit.models import build_model, model_options
 from tacit.types import Annotations
 
 
-def read_splits(config: Config) -> Splits:
-    """Read the data of a run, with the labels its method is meant for."""
-    with first_process_first():  # of several processes, one fills a cache that all of them read
-        return _read_splits(config)
+def read_splits(config: Config, official: OfficialSplits | None = None) -> Splits:
+    """Read the data of a run, with the labels its method is meant for.
 
-
-def _read_splits(config: Config) -> Splits:
+    Args:
+        config: The run.
+        official: The splits as they were read, if they are already in memory.
+    """
     data = config.data
     labels = data.labels or method_class(config.method.name).labels
-    return load_splits(data, labels, partial(_scale_once, config=config) if data.cache else None)
+    prepare = partial(_scale_once, config=config) if data.cache else None
+    with first_process_first():  # of several processes, one fills a cache that all of them read
+        return load_splits(data, labels, prepare, official)
 
 
 def _scale_once(source: Source, config: Config) -> Source:
@@ -51,9 +54,9 @@ def build_learner(config: Config, splits: Splits) -> Learner:
         return _build(config, splits)
 
 
-def seed_and_build(config: Config, splits: Splits) -> Learner:
+def seed_and_build(config: Config, splits: Splits, device: torch.device) -> Learner:
     """Build the same, and let all random numbers that follow depend on ``run.seed``, too."""
-    torch.manual_seed(config.run.seed)
+    seed_generators(config.run.seed, device)
     return _build(config, splits)
 
 

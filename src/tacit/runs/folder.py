@@ -9,18 +9,18 @@ import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tacit
 from tacit.config import AUTO, Config
 from tacit.errors import DataError, UsageError
-from tacit.files import is_partial, read_json, write_text
+from tacit.files import is_partial, read_json, telling, write_atomically, write_text
 from tacit.locks import hold_lock
 from tacit.names import split_lines
 from tacit.registry import full_name, require_trust
+from tacit.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +53,7 @@ class Run:
         self.folder = Path(folder)
         self.record_file = self.folder / "run.json"
         self.suspects_file = self.folder / SUSPECTS
+        self.repair = self.folder / "repair"  # what is found missing, and what people say of it
         self.checkpoints = self.folder / "checkpoints"
         self.log = Log(self.folder / "metrics.jsonl")
 
@@ -191,6 +192,24 @@ class Run:
                 f"Read it with the data of its run."
             )
 
+    def copy_to(self, folder: Path) -> None:
+        """Copy the model, what it was made with, its log and its suspects; no checkpoints.
+
+        Args:
+            folder: Where to, a folder that is new or empty.
+        """
+        from tacit.models.artefact import FILES
+
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} is there already, and not empty; choose another folder.")
+        found = [self.folder / name for name in FILES]
+        found += [self.record_file, self.log.path, self.suspects_file]
+        with telling(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for file in found:
+            if file.is_file():
+                write_atomically(folder / file.name, partial(shutil.copyfile, file))
+
     def check_same_data(self, splits: Splits) -> None:
         """Refuse to score a run on data that it was not trained beside."""
         trained = self.record.get("fingerprint") if self.exists else None
@@ -285,9 +304,9 @@ def _first_difference(said: Any, recorded: Any, key: str = "") -> tuple[str, Any
 def versions() -> dict[str, str]:
     """The versions that a number depends on, with the commit where tacit runs from a checkout."""
     names = ("torch", "torchvision", "timm", "numpy", "pillow")
-    commit = commit_of(Path(tacit.__file__).parent)
+    commit = commit_of(Path(__file__).parents[1])
     return {
-        "tacit": tacit.__version__,
+        "tacit": __version__,
         **({"commit": commit} if commit else {}),
         "python": platform.python_version(),
         **{name: version(name) for name in names},

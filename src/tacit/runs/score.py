@@ -14,12 +14,13 @@ from tacit.config import Config
 from tacit.data.source import Source, Splits
 from tacit.devices import choose_device
 from tacit.distributed import exchange_shares, own_share
-from tacit.errors import DataError
+from tacit.errors import DataError, nearest_name
 from tacit.evaluation.evaluate import predict, score
+from tacit.evaluation.known import score_known
 from tacit.features.compute import build_reading, compute_features, empty_features
 from tacit.images.loader import EVALUATION_BATCH, build_evaluation_loader
 from tacit.losses import full_precision
-from tacit.models.artefact import load_model, read_config
+from tacit.models.artefact import load_model, read_config, read_thresholds
 from tacit.runs.folder import Run
 
 
@@ -53,21 +54,55 @@ def predict_from_features(
 
 def evaluate(folder: Path, splits: Splits, config: Config, split: str = "test") -> dict[str, Any]:
     """Score the model of a run folder on one split of its data."""
-    device = choose_device(config.run.device)
-    saved = read_config(folder)
     source = getattr(splits, split)
-    if tuple(saved["model"]["classes"]) != source.classes:
+    classes = read_config(folder)["model"]["classes"]
+    if tuple(classes) != source.classes:
         raise DataError(
-            f"The model in {folder} knows {len(saved['model']['classes'])} classes, but "
+            f"The model in {folder} knows {len(classes)} classes, but "
             f"'{source.name}' has {len(source.classes)} or others in another order."
         )
     Run(folder).check_same_data(splits)
+    return {**_evaluate(folder, source, config), "split": split}
+
+
+def evaluate_on(folder: Path, source: Source, config: Config) -> dict[str, Any]:
+    """Score the model of a run folder on other images; classes are matched by their names.
+
+    Classes that only the model or only the source knows are named, and are in no score.
+    """
+    classes = tuple(read_config(folder)["model"]["classes"])
+    missing = [name for name in classes if name not in source.classes]
+    extra = [name for name in source.classes if name not in classes]
+    if len(missing) == len(classes):
+        near = nearest_name(extra[0], classes)
+        hint = f" (is '{extra[0]}' its '{near}'?)" if near else ""
+        raise DataError(
+            f"'{source.name}' has none of the {len(classes)} classes that the model in {folder} "
+            f"knows{hint}; there is nothing to score."
+        )
+    found = _evaluate(folder, source, config)
+    return {**found, "data": source.name, "missing_classes": missing, "extra_classes": extra}
+
+
+def _evaluate(folder: Path, source: Source, config: Config) -> dict[str, Any]:
+    device = choose_device(config.run.device)
+    saved = read_config(folder)
     model = load_model(folder).to(device)
     probabilities = predict_split(model, source, config, device)
+    shared = [name for name in model.classes if name in source.classes]
+    columns = [model.classes.index(name) for name in shared]
     labels = source.labels if source.truth is None else source.truth
-    scores = score(probabilities, labels.dense(), source.classes)
+    truth = labels.dense()[:, [source.classes.index(name) for name in shared]]
+    said, thresholds = probabilities[:, columns], read_thresholds(folder)[columns]
+    decisions = saved.get("decisions") or {}
     return {
-        **asdict(scores),
-        "split": split,
-        "selection": saved.get("best", {}).get("selection", "unknown"),
+        **asdict(score(said, truth, tuple(shared))),
+        "selection": (saved.get("best") or {}).get("selection", "unknown"),
+        "known": asdict(score_known(said, truth, shared, thresholds)),
+        "decided": {
+            "labels_per_image": float((probabilities >= read_thresholds(folder)).sum(1).mean()),
+            "goal": decisions.get("goal"),
+            "rests_on": decisions.get("rests_on"),
+            "expected": decisions.get("expected"),
+        },
     }

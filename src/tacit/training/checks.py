@@ -10,6 +10,7 @@ from tacit.config import Config
 from tacit.data import SOURCES
 from tacit.devices import computes_bf16
 from tacit.errors import UsageError
+from tacit.evaluation.goals import parse_goal
 from tacit.learner import Learner
 from tacit.methods.base import Method
 from tacit.modes import evaluating
@@ -17,6 +18,7 @@ from tacit.modes import evaluating
 
 def check_settings(config: Config, method: Method) -> None:
     """Refuse a run whose settings contradict one another or its method."""
+    parse_goal(config.decide.goal)
     check_trunk(config)
     check_features(config, method)
     check_hold(config, method)

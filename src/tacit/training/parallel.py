@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from tacit.config import RunConfig
+from tacit.devices import seed_generators
 from tacit.distributed import gather_rows, is_first, rank, sum_over_ranks, world_size
 from tacit.errors import TrainingError, UsageError
 from tacit.processes import find_process
@@ -275,17 +276,17 @@ def read_random_states(device: torch.device) -> dict[str, Tensor]:
 def restore_random_states(states: dict[str, Tensor], device: torch.device, seed: int) -> None:
     """Go on with the random numbers of a checkpoint; with new ones, if it had other processes."""
     if len(states["cpu"]) != world_size() or (device.type == "cuda") != ("cuda" in states):
-        seed_apart(seed)
+        seed_apart(seed, device)
         return
     torch.set_rng_state(states["cpu"][rank()].clone())  # torch crashes on a row of a table
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"][rank()].clone(), device)
 
 
-def seed_apart(seed: int) -> None:
+def seed_apart(seed: int, device: torch.device) -> None:
     """Give every process but the first random numbers of its own, after a common beginning."""
     if not is_first():
-        torch.manual_seed(seed + 1_000_003 * rank())
+        seed_generators(seed + 1_000_003 * rank(), device)
 
 
 def join_batch_norm(model: nn.Module, device: torch.device) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tacit.config import Config
-from tacit.data import check_data_name
+from tacit.data import IN_MEMORY, check_data_name
 from tacit.data.source import Splits
-from tacit.devices import choose_device
+from tacit.devices import choose_device, keeping_generators
 from tacit.distributed import is_first, wait_for_all
 from tacit.errors import UsageError, unknown_name
+from tacit.evaluation.chance import compute_chance
 from tacit.images.views import VIEWS
 from tacit.methods import build_method
 from tacit.models import check_model_name
 from tacit.registry import full_name, is_place, short_name
 from tacit.runs.build import read_splits, record_defaults, seed_and_build
+from tacit.runs.decide import check_decide
 from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
 from tacit.training.automatic import choose_automatic
@@ -32,7 +36,8 @@ def complete(config: Config) -> Config:
     What the recipe says of the model comes before what the method asks, and that before defaults.
     """
     method = build_method(config.method.name, preset=config.method.preset, **config.method.options)
-    check_data_name(config.data.name)
+    if config.data.name != IN_MEMORY:
+        check_data_name(config.data.name)
     check_model_name(config.model.name)
     for view in method.views:
         if view not in VIEWS:
@@ -67,6 +72,15 @@ def _with_full_names(config: Config) -> Config:
             if changed
         }
     )
+
+
+def _describe_test(splits: Splits) -> dict[str, Any]:
+    """Say what the test score rests on, and what a random order would reach on the same labels."""
+    source = splits.test
+    labels = source.labels if source.truth is None else source.truth
+    kind = "observed" if labels.count(0) else "clean"
+    chance = compute_chance(labels.per_class(1), len(source))
+    return {"test_labels": kind, "test_chance": round(chance, 3)}
 
 
 def train(
@@ -108,12 +122,25 @@ def _train(
     config = complete(run.resume_config(config) if resume else config)
     device = choose_device(config.run.device)
     splits = splits or read_splits(config)
-    learner = seed_and_build(config, splits)
+    check_decide(config.decide, splits.validation)
+    reporter.start_run(title or short_name(config.method.name))
+    with keeping_generators(device):
+        return _train_on(device, config, run, resume, splits, reporter)
+
+
+def _train_on(
+    device: torch.device,
+    config: Config,
+    run: Run,
+    resume: bool,
+    splits: Splits,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    learner = seed_and_build(config, splits, device)
     config = choose_automatic(config, learner, len(splits.train), device)
     if config.run.sync_batch_norm:
         join_batch_norm(learner.model, device)
-    seed_apart(config.run.seed)
-    reporter.start_run(title or short_name(config.method.name))
+    seed_apart(config.run.seed, device)
     for said in (find_blind_spot(learner, config.model.size), find_slow_precision(config, device)):
         if said is not None:
             reporter.note(said)
@@ -121,7 +148,7 @@ def _train(
     trainer = Trainer(context, reporter)
     begun, go_on = resume and run.exists, resume and run.has_checkpoint
     wait_for_all()  # nobody writes before everybody has looked
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "config": config.model_dump(mode="json"),
         "versions": versions(),
@@ -136,7 +163,8 @@ def _train(
         run.log.keep(0)  # of an epoch whose checkpoint was never written
     best = trainer.fit(go_on)
     wait_for_all()  # the best model is written
-    record["result"] = evaluate(run.folder, splits, config) | {"best": best}
+    scored = evaluate(run.folder, splits, config)
+    record["result"] = {**scored, "best": best, **_describe_test(splits)}
     if is_first():
         run.write(record)
     return record

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from tacit.distributed import agree_on, is_first, wait_for_all, world_size
 from tacit.errors import TrainingError
+from tacit.evaluation.chance import compute_chance
 from tacit.evaluation.diagnostics import Diagnostics
 from tacit.evaluation.evaluate import Scores, score
-from tacit.evaluation.thresholds import choose_thresholds
+from tacit.images.loader import EVALUATION_BATCH
 from tacit.models.artefact import save_model
 from tacit.runs.checkpoint import identify, load_checkpoint, save_checkpoint
+from tacit.runs.decide import decide_for
 from tacit.runs.folder import Run
 from tacit.training.context import Context
 from tacit.training.interrupts import Interrupted, Interrupts
@@ -59,6 +61,8 @@ class Trainer:
         self.diagnostics: Diagnostics | None = None
         if train.truth is not None and self.config.data.mix == "none":
             self.diagnostics = Diagnostics(torch.from_numpy(train.truth.dense()), self.device)
+        shown = self.splits.validation
+        self.chance = compute_chance(shown.labels.per_class(1), len(shown))
         self.suspects = SuspectLog(train, self.identity.data, self.config)
         decay = self.config.run.average
         self.average = AveragedModel(self.learner.model, decay) if decay else None
@@ -109,10 +113,14 @@ class Trainer:
     def _open_feed(self) -> Iterable[Batch]:
         started = time.perf_counter()
         # While features are computed, processes do not wait for one another to agree on anything.
-        between = self._stop_if_asked if world_size() == 1 else lambda: None
-        self.phase.feed.fill(between, self.reporter.note)
+        self.phase.feed.fill(self._before_reading, self.reporter.note)
         self.meter.seconds += time.perf_counter() - started
         return self.phase.batches()
+
+    def _before_reading(self) -> None:
+        self.reporter.read(EVALUATION_BATCH)
+        if world_size() == 1:
+            self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if (received := agree_on(self.interrupts.received)) is not None:
@@ -167,9 +175,8 @@ class Trainer:
             }
             weights = self.parallel.state(model)
             if is_first():
-                shown = self.splits.validation
-                thresholds = choose_thresholds(probabilities, shown.labels.dense(), shown.classes)
-                save_model(model, self.folder, weights, best=self.best, thresholds=thresholds)
+                found = decide_for(self.config.decide, self.splits.validation, probabilities)
+                save_model(model, self.folder, weights, best=self.best, **found)
         record = self._record(clock, scores, selected)
         if is_first():
             self.log.append(record)
@@ -216,6 +223,7 @@ class Trainer:
             **self.meter.means(),
             "validation_map": scores.map,
             "validation_labels": self.splits.validation_labels,
+            "validation_chance": round(self.chance, 3),
             "selected": selected,
         }
         if self.diagnostics:

@@ -176,6 +176,35 @@ def cvat(folder: Path) -> Path:
     return _write(folder / "annotations.xml", f"<annotations>{meta}{images}</annotations>")
 
 
+def xmp_packet(subject: list[str] = [], tree: list[str] = [], rest: str = "") -> str:  # noqa: B006
+    """Return an XMP packet as photo managers write it."""
+
+    def bag(name: str, items: list[str]) -> str:
+        listed = "".join(f"\n     <rdf:li>{item}</rdf:li>" for item in items)
+        return (
+            f"\n   <{name}>\n    <rdf:Bag>{listed}\n    </rdf:Bag>\n   </{name}>" if items else ""
+        )
+
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
+        ' <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\n'
+        '  <rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"\n'
+        '    xmlns:xmp="http://ns.adobe.com/xap/1.0/"\n'
+        '    xmlns:lr="http://ns.adobe.com/lightroom/1.0/" xmp:Rating="3">'
+        f"{bag('dc:subject', subject)}{bag('lr:hierarchicalSubject', tree)}{rest}\n"
+        '  </rdf:Description>\n </rdf:RDF>\n</x:xmpmeta>\n<?xpacket end="w"?>\n'
+    )
+
+
+def xmp(folder: Path) -> Path:
+    for name, shown in SHOWN.items():
+        touch_image(folder / name)
+        sidecar = f"{name}.xmp" if name != "2.jpg" else "2.xmp"
+        _write(folder / sidecar, xmp_packet(shown))
+    return folder
+
+
 def folders(folder: Path) -> Path:
     for name, shown in SHOWN.items():
         for label in shown:
@@ -197,5 +226,6 @@ EXAMPLES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "open images": ("openimages_csv", openimages_csv),
     "label studio": ("label_studio", label_studio),
     "cvat": ("cvat", cvat),
+    "xmp": ("xmp", xmp),
     "folders": ("folders", folders),
 }

@@ -62,6 +62,10 @@ def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
         ({"images": 5}, "no list of objects called 'images'"),
         ({"annotations": [5]}, "no list of objects called 'annotations'"),
         ({"categories": [{"id": 1, "name": "a"}]}, "3 annotations whose image or category"),
+        (  # and nothing of them is looked at
+            {"annotations": [{"image_id": 9, "category_id": 1, "bbox": [1, 2]}]},
+            "1 annotations whose image or category",
+        ),
         ({"images": [{"id": 1, "file_name": "1.jpg"}] * 2}, "gives 1 images a number twice"),
         ({"images": [{"id": 1}]}, "no name or number called 'file_name'"),
         ({"images": [], "annotations": []}, "lists no images"),
@@ -91,3 +95,24 @@ def test_a_large_file_is_recognised_by_its_beginning(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     path.write_text(json.dumps(document))
     assert path.stat().st_size > 1 << 19 and recognise(path) == "coco_json"
+
+
+def test_classes_that_somebody_looked_for_in_vain_are_absent(tmp_path: Path) -> None:
+    document = coco_document(["1.jpg", "3.jpg"])
+    document["images"][1]["neg_category_ids"] = [11, 21]
+    path = tmp_path / "lvis.json"
+    path.write_text(json.dumps(document))
+    assert read_listing(path).labels.dense().tolist() == [[0, 1, 1], [1, -1, -1]]
+    for wrong, said in (
+        (7, "should be a list"),
+        ([{}], "should be a list"),
+        ([99], "1 annotations"),
+    ):
+        document["images"][1]["neg_category_ids"] = wrong
+        path.write_text(json.dumps(document))
+        with pytest.raises(DataError, match=said):
+            read_listing(path)
+    document["images"][1]["neg_category_ids"] = [1]
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match="contradicts itself"):
+        read_listing(path)

@@ -54,6 +54,11 @@ def test_points_of_a_skeleton_and_attributes_are_no_classes(tmp_path: Path) -> N
     assert listing.classes == ("person", "dog")  # type: ignore[attr-defined]
 
 
+def test_fifty_elements_within_each_other_are_read(tmp_path: Path) -> None:
+    inside = "<a>" * 49 + "</a>" * 49 + '<image name="1.jpg"><tag label="b"/></image>'
+    assert read(tmp_path, inside).classes == ("b",)  # type: ignore[attr-defined]
+
+
 def test_shapes_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
     box = '<box xtl="1" ytl="2" xbr="3" ybr="4"/>'
     labelled = '<image name="1.jpg"><tag label="a"/></image>'
@@ -71,7 +76,7 @@ def test_shapes_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None
         ("<image/>", "an image without a name"),
         ('<track label="a"/>', "tracks of a video; export it as 'CVAT for images 1.1'"),
         ('<image name="1.jpg"><box label="a" xtl="1" ytl="2" xbr="x" ybr="4"/></image>', "4 numb"),
-        ("<a>" * 60, "more than 50 elements deep"),
+        ("<a>" * 50, "more than 50 elements deep"),  # and one around them
     ],
 )
 def test_what_is_wrong_is_said(inside: str, sentence: str, tmp_path: Path) -> None:

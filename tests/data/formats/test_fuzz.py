@@ -18,7 +18,7 @@ from tacit.data.formats import FORMATS, read_listing, recognise
 from tacit.data.listing import Listing
 from tacit.errors import DataError, TacitError, UsageError
 
-TEXTS = (".csv", ".json", ".jsonl", ".xml", ".yaml", ".txt", ".parquet")
+TEXTS = (".csv", ".json", ".jsonl", ".xml", ".xmp", ".yaml", ".txt", ".parquet")
 FEW = settings(
     max_examples=60,
     derandomize=True,

@@ -81,10 +81,36 @@ def test_addresses_lead_to_files(address: str, file: str, tmp_path: Path) -> Non
     assert listing.images == [file]
 
 
+@pytest.mark.parametrize(
+    ("data", "image"),
+    [
+        ({"title": "a cat", "photo": "1.jpg"}, "1.jpg"),  # it is called like an image
+        ({"title": "a cat", "image_url": "shelf/17"}, "shelf/17"),  # its key says so
+        ({"n": 3, "image": "1.jpg", "other": "2.jpg"}, "1.jpg"),
+    ],
+)
+def test_the_image_is_found_by_its_key_or_its_name(
+    data: dict[str, Any], image: str, tmp_path: Path
+) -> None:
+    found = {"data": data, "annotations": [{"result": [choice("a", "b")]}]}
+    assert read(tmp_path, [found]).images == [image]
+    named = read(tmp_path, [{**found, "data": {**data, "x": "9.jpg"}}], image_key="x")
+    assert named.images == ["9.jpg"]
+
+
 def test_images_of_one_name_in_two_places_stay_two(tmp_path: Path) -> None:
     tasks = [task(f"https://example.org/{n}/1.jpg", choice("a", "b")) for n in range(2)]
     touch_image(tmp_path / "1.jpg")
     assert read(tmp_path, tasks).images == ["0/1.jpg", "1/1.jpg"]
+
+
+def test_one_image_that_was_not_uploaded_keeps_all_paths(tmp_path: Path) -> None:
+    uploads = [task(f"/data/upload/7/0123abcd-{n}.jpg", choice("a", "b")) for n in range(2)]
+    assert read(tmp_path, uploads).images == ["0123abcd-0.jpg", "0123abcd-1.jpg"]
+    elsewhere = task("https://example.org/far/2.jpg", choice("a"))
+    assert read(tmp_path, [*uploads, elsewhere]).images == [
+        "data/upload/7/0123abcd-0.jpg", "data/upload/7/0123abcd-1.jpg", "far/2.jpg"
+    ]  # fmt: skip
 
 
 def test_other_answers_are_left_out_and_told(tmp_path: Path) -> None:

@@ -80,6 +80,16 @@ def test_one_file_has_no_split_and_its_name_no_folder(tmp_path: Path) -> None:
     assert read_listing(path, name="mine").name == "mine"
 
 
+def test_one_file_does_not_lead_into_a_folder_that_happens_to_be_called_like_it(
+    tmp_path: Path,
+) -> None:
+    path = openimages_csv(tmp_path).rename(tmp_path / "pets.csv")
+    for number in "123":
+        touch_image(tmp_path / "pets" / f"{number}.jpg")  # crops, say
+    listing = read_listing(path)
+    assert listing.root / listing.images[0] == tmp_path / "images" / "1.jpg"
+
+
 def test_images_elsewhere_are_read_where_the_user_names_them(tmp_path: Path) -> None:
     path = openimages_csv(tmp_path / "labels")
     (tmp_path / "labels" / "images").rename(tmp_path / "far")

@@ -115,6 +115,12 @@ def test_folders_of_classes_beside_a_table_are_no_guess(tmp_path: Path) -> None:
         recognise(path)
 
 
+@pytest.mark.parametrize("name", [None, *FORMATS])
+def test_where_nothing_is_that_is_said(name: str | None, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"There is nothing at .*none\."):
+        read_listing(tmp_path / "none", format=name)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_table_says_what_can_be_written(name: str) -> None:
     assert is_writable(name) == hasattr(find_reader(name), "write")

@@ -261,6 +261,76 @@ def test_a_column_of_negatives_is_written_where_some_are_known(
     assert (tmp_path / "full.csv").read_text(encoding="utf-8").splitlines()[0] == "image,labels"
 
 
+def test_a_class_that_is_known_to_be_absent_alone_says_something(tmp_path: Path) -> None:
+    labels = SparseLabels.of(np.array([[1, -1], [0, -1], [0, 0]], dtype=np.int8))
+    two = Listing("it", tmp_path, ["1.jpg", "2.jpg", "3.jpg"], ("a", "b"), labels)
+    write_listing(two, tmp_path / "it.csv", "table", layout="columns")
+    assert_same(read_listing(tmp_path / "it.csv"), two)
+
+
+def test_classes_are_not_listed_where_their_names_are_written_anyway(tmp_path: Path) -> None:
+    labels = SparseLabels.of(np.array([[1, -1], [0, -1]], dtype=np.int8))
+    known = Listing("it", tmp_path, ["1.jpg", "2.jpg"], ("a", "b"), labels)
+    for format in ("openimages_csv", "table"):
+        path = tmp_path / format / "it.csv"
+        path.parent.mkdir()
+        assert write_listing(known, path, format) == []
+        assert [file.name for file in path.parent.iterdir()] == ["it.csv"]
+        assert_same(read_listing(path, format=format), known)
+    turned = Listing("it", tmp_path, known.images, ("b", "a"), labels)
+    for format in ("openimages_csv", "table"):
+        path = tmp_path / format / "turned.csv"
+        assert write_listing(turned, path, format) == [
+            "classes.txt beside it lists the classes in their order"
+        ]
+        assert_same(read_listing(path, format=format), turned)
+
+
+@pytest.mark.parametrize("format", ["openimages_csv", "imagefolder", "folders"])
+@pytest.mark.parametrize("state", [1, -1])
+def test_folders_list_their_classes_where_names_alone_do_not_give_them(
+    format: str, state: int, tmp_path: Path
+) -> None:
+    """In the alphabet, and each named somewhere: then a list would say nothing new."""
+    labels = SparseLabels.of(np.array([[1, 0], [1, state], [1, 0]], dtype=np.int8))
+    images = ["train/1.jpg", "train/2.jpg", "test/3.jpg"]
+    for image in images:
+        touch_image(tmp_path / "old" / image)
+    splits = ["train", "train", "test"]
+    for classes in (("a", "b"), ("b", "a")):
+        it = Listing("it", tmp_path / "old", images, classes, labels, splits)
+        out = tmp_path / classes[0]
+        if format == "folders" and state == -1:
+            with pytest.raises(DataError, match="cannot say that a class is known to be absent"):
+                write_listing(it, out, format)
+            continue
+        notes = write_listing(it, out, format)
+        listed = classes == ("b", "a")
+        assert (out / "classes.txt").exists() == listed
+        assert any("lists the classes" in note for note in notes) == listed
+
+
+@pytest.mark.parametrize(
+    ("classes", "cell"),
+    [
+        (("a", "b"), "a;b"),
+        (("a b", "c"), "a b;c"),
+        (("a", "b "), '"[""a"", ""b ""]"'),
+        (("a", "b;c"), '"[""a"", ""b;c""]"'),
+        (("a", "b|c"), '"[""a"", ""b|c""]"'),
+        (("a", "b,c"), '"[""a"", ""b,c""]"'),
+        (("[a]", "é"), '"[""[a]"", ""é""]"'),
+    ],
+)
+def test_lists_are_plain_text_where_names_allow_it(
+    classes: tuple[str, str], cell: str, tmp_path: Path
+) -> None:
+    labels = SparseLabels.of(np.array([[1, 1]], dtype=np.int8))
+    it = Listing("it", tmp_path, ["1.jpg"], classes, labels)
+    write_listing(it, tmp_path / "it.csv", "table")
+    assert (tmp_path / "it.csv").read_text(encoding="utf-8") == f"image,labels\n1.jpg,{cell}\n"
+
+
 @pytest.mark.parametrize("name", [".hidden", " ", "a/b", "a\nb", "a\rb"])
 def test_a_class_that_can_name_no_folder_is_refused(name: str, tmp_path: Path) -> None:
     labels = SparseLabels.of(np.array([[1, 1], [1, 0]], dtype=np.int8))
@@ -270,10 +340,9 @@ def test_a_class_that_can_name_no_folder_is_refused(name: str, tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("format", ["coco_json", "folders"])
-def test_known_negatives_are_refused_where_they_cannot_be_said(format: str, tmp_path: Path) -> None:
+def test_known_negatives_are_refused_where_they_cannot_be_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1 known negatives beside 2 unknown cells"):
-        write_listing(negatives(), tmp_path / "it.json", format)
+        write_listing(negatives(), tmp_path / "it", "folders")
     assert not list(tmp_path.iterdir())
 
 

@@ -83,6 +83,14 @@ def test_a_column_that_is_called_like_no_class_is_asked_about(name: str, tmp_pat
     assert csv(tmp_path, text, classes=["dog", "cat"]).classes == ("dog", "cat")
 
 
+def test_more_doubtful_columns_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the column 'count' is in doubt. It stands"):
+        csv(tmp_path, "file,cat,dog,count\n1.jpg,1,0,1\n2.jpg,0,1,0\n")
+    text = "file,cat,dog,count,width,fox\n1.jpg,1,0,1,1,0\n2.jpg,0,1,0,1,2\n"
+    with pytest.raises(DataError, match="'count' is in doubt, and so are 2 more. It stands"):
+        csv(tmp_path, text)
+
+
 def test_numbers_of_things_are_asked_about(tmp_path: Path) -> None:
     """Of three classes that were counted, two happened to be there once at most."""
     text = "file,cat,dog,fox,year\n1.jpg,1,0,2,1999\n2.jpg,0,1,0,2024\n"
@@ -162,19 +170,32 @@ def test_zero_means_absent_beside_blank_cells_and_is_unknown_otherwise(tmp_path:
     assert blank.labels.dense().tolist() == [[1, -1], [0, 1]]
     full = csv(tmp_path, "file,a,b\n1.jpg,1,0\n2.jpg,0,1\n")
     assert full.labels.dense().tolist() == [[1, 0], [0, 1]]
-    assert any("2 cells" in note and "0 is read as unknown" in note for note in full.notes)
+    said = "2 cells of the classes' columns hold 0 and none is blank; 0 is read as unknown"
+    assert said in full.notes
+    assert "0 in a class's column means absent, since 1 cells are blank (unknown)" in blank.notes
     told = csv(tmp_path, "file,a,b\n1.jpg,1,0\n2.jpg,0,1\n", absent="negative")
     assert told.labels.dense().tolist() == [[1, -1], [-1, 1]]
 
 
 def test_minus_one_is_never_guessed(tmp_path: Path) -> None:
     text = "file,a,b\n1.jpg,1,-1\n2.jpg,0,1\n"
-    with pytest.raises(DataError, match="1 cells.*-1.*negative_value -1 or 0"):
+    with pytest.raises(DataError, match=": 1 cells.*-1.*negative_value -1 or 0"):
         csv(tmp_path, text)
     assert csv(tmp_path, text, negative_value=-1).labels.dense().tolist() == [[1, -1], [0, 1]]
     assert csv(tmp_path, text, negative_value=0).labels.dense().tolist() == [[1, 0], [-1, 1]]
+    words = "file,a,b\n1.jpg,yes,-1\n2.jpg,0,y\n"
+    with pytest.raises(DataError, match=": 1 cells.*-1.*negative_value -1 or 0"):
+        csv(tmp_path, words)
+    assert csv(tmp_path, words, negative_value=-1).labels.dense().tolist() == [[1, -1], [0, 1]]
     with pytest.raises(UsageError, match="0 or -1, not 5"):
         csv(tmp_path, text, negative_value=5)
+
+
+def test_a_column_with_other_words_than_yes_and_no_is_no_class(tmp_path: Path) -> None:
+    listing = csv(tmp_path, "file,a,b,c\n1.jpg,1,yes,0\n2.jpg,0,perhaps,1\n")
+    assert listing.classes == ("a", "c") and "left out 1 columns: b" in listing.notes
+    with pytest.raises(DataError, match="no two columns hold only 1, 0, -1 or blank"):
+        csv(tmp_path, "file,a,b\n1.jpg,1,3\n2.jpg,0,1\n")
 
 
 def test_words_for_yes_and_no_are_labels_too(tmp_path: Path) -> None:
@@ -190,7 +211,7 @@ def test_known_negatives_have_a_column_of_their_own(tmp_path: Path) -> None:
 def test_a_class_both_present_and_absent_is_a_contradiction(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="contradicts itself"):
         csv(tmp_path, "file,labels,negatives\n1.jpg,a;b,b\n")
-    with pytest.raises(DataError, match="1 labels of the label column are 0"):
+    with pytest.raises(DataError, match=r"absent are said to be '1.jpg' about 'a' \(1 in all"):
         csv(tmp_path, "file,labels,a,b\n1.jpg,a,0,1\n2.jpg,b,,1\n")
 
 

@@ -91,6 +91,15 @@ def test_of_several_folders_called_images_the_last_has_labels_beside_it(tmp_path
     assert listing.labels.dense().tolist() == [[0, 1, 1], [0, 0, 1], [1, 0, 0]]
 
 
+def test_a_folder_may_be_named_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yolo(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(), Path("data.yaml")):
+        assert read_listing(path).labels.dense().tolist() == [[0, 1, 1], [0, 0, 1], [1, 0, 0]]
+
+
 def test_labels_beside_images_are_found_as_well(tmp_path: Path) -> None:
     touch_image(tmp_path / "all" / "1.jpg")
     (tmp_path / "all" / "1.txt").write_text("1 0.5 0.5 1 1\n")

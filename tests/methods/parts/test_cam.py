@@ -133,6 +133,20 @@ def test_a_higher_threshold_keeps_less() -> None:
     assert not reduce(cam, positive, 1.0).mask.any()
 
 
+@pytest.mark.parametrize(("span", "located"), [(0.9e-8, False), (1e-8, True), (1.9e-8, True)])
+def test_a_map_points_nowhere_if_its_values_are_closer_than_a_hundred_millionth(
+    span: float, located: bool
+) -> None:
+    """As much is added to the span when a map is scaled: one of this span reaches a half."""
+    cam = torch.zeros(1, 1, 2, 2, dtype=torch.float64)
+    cam[0, 0, 1, 1] = span
+    salient = reduce(cam, torch.tensor([[True]]))
+    assert salient.located.tolist() == [located]
+    assert bool(salient.mask.all()) == (not located)
+    scaled, _ = normalise(cam, torch.tensor([[True]]))
+    assert scaled.max().item() == pytest.approx(span / (span + 1e-8), rel=1e-9)
+
+
 def test_only_the_maps_of_known_objects_count() -> None:
     cam, positive = random_maps(), one_positive()
     elsewhere = torch.where(positive[..., None, None], cam, torch.nan)

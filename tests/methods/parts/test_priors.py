@@ -8,12 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tacit.methods.parts.priors import (
-    ExpectedPositives,
-    estimate_priors,
-    interpolate_prior,
-    measure_separation,
-)
+from tacit.methods.parts.priors import ExpectedPositives, estimate_priors
+from tacit.priors import interpolate_prior, measure_separation
 from tacit.types import Annotations
 
 
@@ -94,6 +90,36 @@ def test_one_image_is_enough_to_begin_with() -> None:
     expected = ExpectedPositives(None)
     expected.begin(Annotations(torch.tensor([[1, 0, 1]], dtype=torch.int8), tuple("abc")))
     assert expected.value.item() == 2 and expected.priors.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("stated", [None, 1.5])
+def test_after_an_epoch_the_number_is_estimated_again_unless_it_is_stated(
+    stated: float | None,
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    truth = torch.rand(600, 3, generator=generator) < 0.4
+    known = truth & (torch.rand(600, 3, generator=generator) < 0.4)
+    scores = (torch.randn(600, 3, generator=generator) + 6 * truth).sigmoid()
+    expected = ExpectedPositives(stated)
+    expected.begin(Annotations(known.to(torch.int8), tuple("abc")))
+    shares = known.float().mean(0)
+    assert expected.value.item() == pytest.approx(stated or shares.sum().item())
+    asked = []
+
+    def predict() -> Tensor:
+        asked.append(1)
+        return scores
+
+    expected.end_epoch(predict)
+    assert len(asked) == (stated is None)
+    if stated is None:
+        assert expected.value.item() == pytest.approx(expected.priors.sum().item())
+        assert expected.value.item() == pytest.approx(1.2, abs=0.15)
+        assert (expected.priors > 1.5 * shares).all() and (expected.told_apart > 0.5).all()
+    else:
+        assert expected.value.item() == 1.5
+    with pytest.raises(RuntimeError, match="`begin` was not called"):
+        ExpectedPositives(None).follow(scores)
 
 
 def test_a_known_share_is_found_again() -> None:

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tacit.errors import DataError, UsageError, unknown_name
+from tacit.files import is_there
+from tacit.ranges import checked
 from tacit.registry import Row, check_options, find
 
 if TYPE_CHECKING:
@@ -75,6 +77,9 @@ FORMATS: dict[str, Any] = {
     ),
     "label_studio": Format("tacit.data.formats.label_studio", "Label Studio's export as JSON"),
     "cvat": Format("tacit.data.formats.cvat", "CVAT for images 1.1, as XML"),
+    "xmp": Format(
+        "tacit.data.formats.xmp", "Images with keywords, in XMP sidecars or in themselves"
+    ),
     "folders": Format("tacit.data.formats.folders", "A folder of images for each class", True),
 }
 
@@ -99,7 +104,7 @@ def is_writable(name: str) -> bool:
 
 def recognise(path: Path) -> str:
     """Return the name of the format that a file or folder is in."""
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"There is nothing at {path}.")
     found: dict[str, Match] = {}
     for name in FORMATS:
@@ -113,16 +118,14 @@ def recognise(path: Path) -> str:
         return next(iter(found))
     if found:
         listed = "; ".join(f"{name}: {match.reason}" for name, match in found.items())
-        raise DataError(
-            f"{path} may be several things ({listed}). Choose one with --format, or when training "
-            f"with --set data.options.format=NAME."
-        )
+        raise DataError(f"{path} may be several things ({listed}). Choose one with --format NAME.")
     raise DataError(
         f"{path} is in no known format (known: {', '.join(FORMATS)}). "
         f"A table with a column of file names and a column of labels always works."
     )
 
 
+@checked
 def read_listing(
     path: Path,
     *,
@@ -143,7 +146,7 @@ def read_listing(
     reader = find_reader(format) if format else None
     if absent not in (None, "unknown", "negative"):
         raise UsageError(f"'{absent}' is no meaning of absence; use unknown or negative.")
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
     reader = reader or find_reader(name)
@@ -160,6 +163,7 @@ def read_listing(
     return listing
 
 
+@checked
 def write_listing(listing: Listing, path: Path, format: str = "table", **options: Any) -> list[str]:
     """Write labels in a format, or refuse what it cannot say; nothing is ever written over.
 
@@ -172,6 +176,10 @@ def write_listing(listing: Listing, path: Path, format: str = "table", **options
     Returns:
         What a person should know about the result, a sentence each.
     """
+    if not hasattr(listing, "split_names"):
+        raise UsageError(
+            f"A listing is written, as `read_listing` returns it, not a {type(listing).__name__}."
+        )
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     if not is_writable(format):

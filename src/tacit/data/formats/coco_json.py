@@ -2,7 +2,7 @@
 
 A class is present where any annotation says so, crowds included. COCO itself looked for every class
 in every image; other people's files often did not, so what is not annotated is unknown unless told
-otherwise.
+otherwise. An image's ``neg_category_ids`` are classes that are known to be absent.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tacit.data.formats.shared.objects import Objects
 from tacit.data.formats.shared.writing import (
     describe_left_out,
     file_name,
+    name_rows,
     refuse_existing,
     refuse_odd_names,
-    require_positives_alone,
     writing_folder,
 )
 from tacit.data.listing import Absent, Listing
@@ -34,13 +34,15 @@ from tacit.labels import number_cells
 
 KEYS = frozenset(("images", "annotations", "categories"))
 PREFIX = "instances_"
+# Of an image: the classes that somebody looked for and did not find, as LVIS calls them.
+NEGATIVE = "neg_category_ids"
 
 
 def recognise(path: Path) -> Match | None:
     """Say why a path looks like COCO's JSON."""
     if path.is_file():
         return Match("JSON of images, annotations and categories") if _is_coco(path) else None
-    return next((Match(f"a folder with {file.name}") for file in _files(path)), None)
+    return next((Match(f"a folder with {file.name}") for file in find_files(path)), None)
 
 
 def _is_coco(path: Path) -> bool:
@@ -50,7 +52,7 @@ def _is_coco(path: Path) -> bool:
     return seen.keys >= KEYS if seen.whole else bool(KEYS & seen.keys)
 
 
-def _files(folder: Path) -> list[Path]:
+def find_files(folder: Path) -> list[Path]:
     """Return the files of a folder's splits; of COCO's own annotations, the instances."""
     patterns = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
     found = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
@@ -73,17 +75,17 @@ def read(
         absent: What it means that a class has no annotation in an image.
         name: What the set is called; the file's name if None.
     """
-    files = _files(path) if path.is_dir() else [path]
+    files = find_files(path) if path.is_dir() else [path]
     if not files:
         raise DataError(f"{path} has no JSON file with images, annotations and categories.")
     root = path if path.is_dir() else path.parent
     root = images or (root.parent if root.name == "annotations" else root)
-    cells, objects = Cells(str(path), absent), Objects()
+    cells, objects, absents = Cells(str(path), absent), Objects(), Objects()
     rows: list[str] = []
     splits: list[str] = []
     classes: list[str] = []
     for file in files:
-        names, found = _read_file(file, objects, len(rows))
+        names, found = _read_file(file, objects, absents, len(rows))
         if splits and found != classes:
             raise DataError(f"{file} has other categories than {files[0].name}.")
         classes, split = found, _name_split(file)
@@ -94,6 +96,7 @@ def read(
         rows += placed if below == "." else [f"{below}/{image}" for image in placed]
         splits += [split] * len(names)
     objects.put_into(cells)
+    absents.put_into(cells, -1)
     several = splits if len(files) > 1 else None
     return assemble(cells, name or path.stem, (root, rows), several, classes)
 
@@ -104,7 +107,9 @@ def _name_split(file: Path) -> str:
     return find_split_name(file.stem, PREFIX)
 
 
-def _read_file(path: Path, objects: Objects, first: int) -> tuple[list[str], list[str]]:
+def _read_file(
+    path: Path, objects: Objects, absents: Objects, first: int
+) -> tuple[list[str], list[str]]:
     """Add a file's objects; return the names of its images and of its classes."""
     where, document = str(path), read_json(path)
     names = {
@@ -116,6 +121,15 @@ def _read_file(path: Path, objects: Objects, first: int) -> tuple[list[str], lis
     if len(row_of) < len(listed):
         raise DataError(f"{where} gives {len(listed) - len(row_of)} images a number twice.")
     lost = 0
+    for place, image in enumerate(listed, first):
+        said = image.get(NEGATIVE) or []
+        if not isinstance(said, list) or not all(isinstance(n, str | int) for n in said):
+            raise DataError(f"{where}: {NEGATIVE} should be a list of categories and is none.")
+        for found in (names.get(number) for number in said):
+            if found is None:
+                lost += 1
+            else:
+                absents.add(place, found)
     for annotation in entries(document, "annotations", where):
         row = row_of.get(field(annotation, "image_id", where))
         name = names.get(field(annotation, "category_id", where))
@@ -139,12 +153,12 @@ def write(listing: Listing, path: Path) -> list[str]:
     """Write a file, or a folder with ``annotations/instances_PART.json`` if there are splits.
 
     Boxes are written where the class is known to be present. A label without a box becomes an
-    annotation without ``bbox``; no box is invented.
+    annotation without ``bbox``; no box is invented. Where something is unknown, an image names the
+    classes that are known to be absent.
     """
-    notes = [
-        *describe_left_out(listing, boxes=True),
-        *require_positives_alone(listing, "COCO's JSON"),
-    ]
+    notes = describe_left_out(listing, boxes=True)
+    if listing.labels.count(-1) and not listing.labels.count(0):
+        notes.append("everything is known: read it with absent = negative")
     refuse_odd_names(listing)
     boxes = _boxes_of_cells(listing)
     plain = listing.labels.count(1) - len(boxes)
@@ -191,8 +205,16 @@ def _document(
                 entry["category_id"] = int(column) + 1
                 sized = {} if box is None else {"bbox": box, "area": box[2] * box[3]}
                 annotations.append({**entry, **sized})
+    images: list[dict[str, Any]] = [
+        {"id": int(row) + 1, "file_name": listing.images[row]} for row in rows
+    ]
+    number = {name: n for n, name in enumerate(listing.classes, 1)}
+    if listing.labels.count(0):
+        absent = name_rows(listing.labels.take(rows), listing.classes, -1)
+        for image, names in zip(images, absent, strict=True):
+            image |= {NEGATIVE: [number[name] for name in names]} if names else {}
     return {
-        "images": [{"id": int(row) + 1, "file_name": listing.images[row]} for row in rows],
+        "images": images,
         "annotations": annotations,
-        "categories": [{"id": n, "name": name} for n, name in enumerate(listing.classes, 1)],
+        "categories": [{"id": n, "name": name} for name, n in number.items()],
     }

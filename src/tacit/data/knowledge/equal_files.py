@@ -38,7 +38,7 @@ def merge_equal_files(listing: Listing) -> tuple[Listing, NDArray[np.int64], lis
         notes.append(f"{across:,} images are in another split, too, and were left there")
     if len(kept) == len(listing):
         return listing, kept, notes
-    labels, disagreeing = _join_rows(listing.labels, target, len(kept))
+    labels, disagreeing = join_rows(listing.labels, target, len(kept))
     notes.insert(0, f"{len(listing) - len(kept):,} images are equal files and were merged")
     if disagreeing:
         notes.append(
@@ -80,10 +80,16 @@ def _digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _join_rows(
+def join_rows(
     labels: SparseLabels, target: NDArray[np.int64], count: int
 ) -> tuple[SparseLabels, int]:
-    """Join the labels of rows that become one."""
+    """Join the labels of rows that become one; what they contradict each other about is unknown.
+
+    Args:
+        labels: The labels.
+        target: (N,) the row that each row becomes.
+        count: Number of rows afterwards.
+    """
     keys = number_cells(target[labels.row_of_cells()], labels.columns, labels.classes)
     cells, places = np.unique(keys, return_inverse=True)
     present = np.bincount(places, labels.states == 1, len(cells)) > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from tacit.data.listing import Absent, Boxes, Listing, leaves_the_root
 from tacit.errors import DataError, nearest_name
-from tacit.labels import Absence, SparseLabels
+from tacit.labels import Absence, CellClash, SparseLabels
 from tacit.names import check_names, read_lines
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Cells:
         self.boxes: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
         self.numbers: dict[str, int] = {}
         self.notes: list[str] = []
+        self.unread: list[str] = []  # columns of a table that nothing is read from
+        self.contradicted: list[tuple[int, str]] = []  # rows and classes said to be both
         self.rest: Absent = absent or "unknown"
 
     def names(self) -> set[str]:
@@ -68,11 +71,13 @@ class Cells:
         names = [named.names[number] for number in used]
         self.add(named.rows, names, np.searchsorted(used, named.numbers), state)
 
-    def count_disagreeing(self, name: str, rows: NDArray[np.int64]) -> int:
-        """Count the rows that were already given this class as present."""
+    def compare(self, name: str, rows: NDArray[np.int64]) -> None:
+        """Note the rows of a class's zeros that were already given this class as present."""
         number = self.numbers.get(name)
-        found = [piece[0][(piece[1] == number) & (piece[2] == 1)] for piece in self.pieces]
-        return sum(int(np.isin(present, rows).sum()) for present in found)
+        for at, which, states in self.pieces:
+            present = at[(which == number) & (states == 1)]
+            both = present[np.isin(present, rows)].tolist()
+            self.contradicted += [(row, name) for row in both]
 
 
 def assemble(
@@ -103,6 +108,7 @@ def assemble(
     repeated = len(rows) - len(images)
     if repeated:
         cells.notes.append(f"{repeated:,} rows name an image again; their labels are joined")
+    _refuse_contradicted(cells, rows)
     column = {class_name: number for number, class_name in enumerate(ordered)}
     lookup = np.array([column[name] for name in cells.numbers], dtype=np.int64)
     nothing = (np.zeros(0, dtype=np.int64),) * 3
@@ -112,14 +118,30 @@ def assemble(
         labels = SparseLabels.from_cells(
             image_of[at], lookup[which], states, shape, MEANING[cells.rest]
         )
-    except ValueError as error:
-        raise DataError(f"{cells.where} contradicts itself: {error}.") from error
+    except CellClash as clash:
+        found = [(images[row], ordered[number]) for row, number in clash.cells]
+        raise DataError(_describe_contradictions(cells.where, found)) from clash
     cells.notes.append(f"a class that is not mentioned is {cells.rest}")
     notes = (note, *cells.notes)
     split_of = _assign_splits(cells.where, images, rows, splits)
     boxes = _boxes(cells, image_of, lookup)
-    return Listing(
-        name, root, images, tuple(ordered), labels, split_of, boxes, notes, repeated=repeated
+    listing = Listing(name, root, images, tuple(ordered), labels, split_of, boxes, notes)
+    return replace(listing, repeated=repeated, unread=tuple(cells.unread))
+
+
+def _refuse_contradicted(cells: Cells, rows: Sequence[str]) -> None:
+    if cells.contradicted:
+        found = [(rows[row], name) for row, name in cells.contradicted]
+        raise DataError(_describe_contradictions(cells.where, found))
+
+
+def _describe_contradictions(where: str, found: Sequence[tuple[str, str]]) -> str:
+    """Say of which images a file says both that they show a class and that they do not."""
+    shown = "; ".join(f"'{image}' about '{name}'" for image, name in found[:5])
+    more = f"; and {len(found) - 5:,} more" if len(found) > 5 else ""
+    return (
+        f"{where} contradicts itself: both present and absent are said to be {shown}{more} "
+        f"({len(found):,} in all)."
     )
 
 

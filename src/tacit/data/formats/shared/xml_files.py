@@ -28,8 +28,13 @@ def walk(path: Path, start: Start, end: End) -> None:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    parse(make_parser(path, start, end), content, path)
+
+
+def parse(parser: expat.XMLParserType, content: bytes, path: Path) -> None:
+    """Go through a whole XML document, or say that it is none."""
     try:
-        _parser(path, start, end).Parse(content, True)
+        parser.Parse(content, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise DataError(f"{path} is not readable as XML: {error}.") from error
 
@@ -40,13 +45,23 @@ def names_at_the_beginning(path: Path, length: int = 1 << 16) -> set[tuple[str, 
     try:
         with path.open("rb") as file:
             head = file.read(length)
-        _parser(path, lambda names, _: found.add(names), lambda *_: None).Parse(head, False)
+        make_parser(path, lambda names, _: found.add(names), lambda *_: None).Parse(head, False)
     except (OSError, expat.ExpatError, ValueError, LookupError, DataError):
         pass
     return found
 
 
-def _parser(path: Path, start: Start, end: End) -> expat.XMLParserType:
+def make_parser(
+    path: Path, start: Start, end: End, namespaces: bool = False
+) -> expat.XMLParserType:
+    """Return what goes through an XML document.
+
+    Args:
+        path: What the document is called in messages.
+        start: Called as by `walk`.
+        end: Called as by `walk`.
+        namespaces: Call elements by their namespace, a blank, and their name in it.
+    """
     open_names: list[tuple[str, ...]] = [()]
     texts: list[list[str]] = [[]]
 
@@ -66,7 +81,7 @@ def _parser(path: Path, start: Start, end: End) -> expat.XMLParserType:
             f"labels; take the DOCTYPE out."
         )
 
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate(namespace_separator=" " if namespaces else None)
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler = opened, closed
     parser.CharacterDataHandler = lambda text: texts[-1].append(text)

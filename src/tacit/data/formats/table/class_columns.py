@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -107,24 +107,29 @@ def add_columns(
 
     Columns are read one at a time, so that the table never stands in memory a second time.
     """
-    counts = np.zeros(4, dtype=np.int64)
-    for column in columns.values():
-        counts += np.bincount(_states(column) + 1, minlength=4)
-    less, zeros, _, blank = (int(count) for count in counts)
+    less, zeros, blank = _count_states(read_states(column) for column in columns.values())
     negative = _negative(cells, less, zeros, blank, negative_value)
-    disagreeing = 0
     for name, column in columns.items():
-        states = _states(column)
-        disagreeing += cells.count_disagreeing(name, np.flatnonzero(states == 0))
+        states = read_states(column)
+        cells.compare(name, np.flatnonzero(states == 0))
         cells.numbers.setdefault(name, len(cells.numbers))
         for number, state in ((1, 1), *([(negative, -1)] if negative is not None else [])):
             rows = np.flatnonzero(states == number)
             cells.add(rows, [name], np.zeros(len(rows), dtype=np.int64), state)
-    if disagreeing:
-        raise DataError(
-            f"{cells.where} contradicts itself: {disagreeing:,} labels of the label column are 0 "
-            f"in the class's own column. Correct them, or take one of the two out."
-        )
+
+
+def _count_states(columns: Iterable[NDArray[np.int8]]) -> tuple[int, int, int]:
+    """Return how many cells hold -1, 0 and nothing."""
+    counts = np.zeros(4, dtype=np.int64)
+    for states in columns:
+        counts += np.bincount(states + 1, minlength=4)
+    return int(counts[0]), int(counts[1]), int(counts[3])
+
+
+def find_negative(columns: Iterable[NDArray[np.int8]], said: int | None) -> tuple[int | None, bool]:
+    """Return the number that means absent, if any does, and whether some cell is blank."""
+    _, _, blank = _count_states(columns)
+    return (said if said is not None else 0 if blank else None), bool(blank)
 
 
 def _negative(cells: Cells, less: int, zeros: int, blank: int, said: int | None) -> int | None:
@@ -151,7 +156,7 @@ def _negative(cells: Cells, less: int, zeros: int, blank: int, said: int | None)
     return None
 
 
-def _states(column: pa.ChunkedArray) -> NDArray[np.int8]:
+def read_states(column: pa.ChunkedArray) -> NDArray[np.int8]:
     """Return a class's column as 1, 0, -1 and, where it is blank, 2."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):

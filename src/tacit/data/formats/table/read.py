@@ -232,6 +232,7 @@ def _read_class_columns(
     left_out = [column for column in rest if column not in hot]
     if left_out:
         cells.notes.append(f"left out {len(left_out)} columns: {_some(left_out)}")
+    cells.unread += [name for name in left_out if name not in told.other_columns]
     return hot
 
 

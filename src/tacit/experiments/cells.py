@@ -1,0 +1,123 @@
+"""Training the cells of a grid: what is done is skipped, what was stopped goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tacit.experiments.grid import Cell
+from tacit.experiments.jobs import Job, train_side_by_side
+from tacit.files import read_json, write_text
+from tacit.runs.folder import Run
+from tacit.training.report import Reporter
+
+State = Literal["not launched", "incomplete", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell and what became of it.
+
+    Attributes:
+        cell: The cell.
+        state: Whether it is done.
+        figures: Its scores in percent, by name, if it is done.
+        reason: Why it failed, if it did.
+        rising: Validation still gained a point or more over the last fifth of its epochs, so that
+            its score says more of the budget than of the method.
+    """
+
+    cell: Cell
+    state: State
+    figures: dict[str, float]
+    reason: str = ""
+    rising: bool = False
+
+
+class Grid:
+    """The folder of a comparison: a run for each cell, found again by what decides its outcome.
+
+    Args:
+        folder: Where the runs are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, cell: Cell) -> Run:
+        """Return the run of a cell."""
+        name = "".join(letter if letter.isalnum() else "-" for letter in cell.row)[:60]
+        return Run(self.folder / "runs" / f"{name}-{cell.seed}-{cell.identity}")
+
+    def _failure(self, cell: Cell) -> Path:
+        return self.folder / "failed" / f"{self.run(cell).folder.name}.json"
+
+    def state(self, cell: Cell) -> State:
+        """Say how far a cell is."""
+        run = self.run(cell)
+        if cell.config is None or self._failure(cell).exists():
+            return "failed"
+        if run.result is not None:
+            return "done"
+        return "incomplete" if run.exists else "not launched"
+
+    def train(self, cells: Sequence[Cell], jobs: int = 1, reporter: Reporter | None = None) -> None:
+        """Train what is not done, and once more what failed; a failure does not end the others.
+
+        Of cells that share what is computed once, such as features of a frozen trunk, the first
+        one comes before the others.
+        """
+        waiting = [cell for cell in cells if cell.config and self.state(cell) != "done"]
+        for cell in waiting:
+            self._failure(cell).unlink(missing_ok=True)
+        first = list({cell.shares: cell for cell in reversed(waiting) if cell.shares}.values())
+        rest = [cell for cell in waiting if cell not in first]
+        for several in (first[::-1], rest):
+            planned = {
+                cell.title: Job(cell.config, self.run(cell).folder)
+                for cell in several
+                if cell.config
+            }
+            failed = train_side_by_side(planned, jobs, reporter, go_on=True)
+            for cell in several:
+                if cell.title in failed:
+                    reason = json.dumps({"cell": cell.title, "reason": failed[cell.title]})
+                    self._failure(cell).parent.mkdir(parents=True, exist_ok=True)
+                    write_text(self._failure(cell), reason + "\n")
+
+    def measure(self, cells: Sequence[Cell]) -> list[Measured]:
+        """Read what became of cells."""
+        return [self._measure(cell) for cell in cells]
+
+    def _measure(self, cell: Cell) -> Measured:
+        state = self.state(cell)
+        if state == "failed":
+            reason = cell.refusal or str(read_json(self._failure(cell))["reason"])
+            return Measured(cell, state, {}, reason)
+        if state != "done":
+            return Measured(cell, state, {})
+        run = self.run(cell)
+        result: dict[str, Any] = run.record["result"]
+        log = run.log.read()
+        figures = {
+            "test mAP": result["map"],
+            "validation mAP": result["best"]["map"],
+            "OF1": result["of1"],
+            "CF1": result["cf1"],
+        }
+        found = log[-1].get("identification") if log else None
+        if found and found["tp"] + found["fp"]:
+            figures |= {f"suspects' {key}": 100 * found[key] for key in ("precision", "recall")}
+        return Measured(cell, state, figures, rising=_is_rising(log))
+
+
+LEAST_GAIN = 1.0
+
+
+def _is_rising(log: Sequence[dict[str, Any]]) -> bool:
+    scores = [record["validation_map"] for record in log]
+    last = max(1, len(scores) // 5)
+    return len(scores) > last and max(scores[-last:]) - max(scores[:-last]) >= LEAST_GAIN
