@@ -18,7 +18,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tacit.config import Config, Phase, resolve
+from tacit.config import AUTO, Config, Phase, resolve
 from tacit.data import IN_MEMORY
 from tacit.data.source import Source, Splits
 from tacit.data.splits import split_rows
@@ -204,7 +204,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Suit what nobody said to the size of a matrix: few rows would make few steps."""
         changes: dict[str, Any] = {}
         if self.batch is None:
-            changes["batch"] = max(min(phase.batch, rows // LEAST_STEPS), 1)
+            usual = rows if phase.batch == AUTO else phase.batch
+            changes["batch"] = max(min(usual, rows // LEAST_STEPS), 1)
         if self.lr is None:
             changes["lr"] = min(phase.lr * (USUAL_COLUMNS / columns) ** 0.5, MOST_LR)
         return phase.model_copy(update=changes)
@@ -222,7 +223,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self, images: Sequence[Any], labels: SparseLabels, names: tuple[str, ...]
     ) -> Any:
         from tacit.models.artefact import load_model
-        from tacit.trained_model import LogReporter
+        from tacit.training.report import LogReporter
         from tacit.training.run import train
 
         config = self._configure(self.preset)
