@@ -121,7 +121,7 @@ class Review:
         self.answers = Answers()
         self.audit = LiveAudit(
             store.path.with_name(AUDIT), self.queue, source.labels, int(store.id[:8], 16),
-            self._answered,
+            self._answered, suspects.about.get("beneath"),
         )  # fmt: skip
         self.live_queue: LiveQueue | None = None
         if learner is not None:
