@@ -151,7 +151,7 @@ class Phase(Section):
         "fresh", description="what is computed once of an image"
     )
     versions: int = Field(
-        1, ge=1, le=2, description="versions of an image that features are of; 2 adds the mirrored"
+        1, ge=1, le=2, description="versions of an image that features are of"
     )
 
 
