@@ -150,9 +150,7 @@ class Phase(Section):
     features: Literal["fresh", "stages", "maps", "pooled"] = Field(
         "fresh", description="what is computed once of an image"
     )
-    versions: int = Field(
-        1, ge=1, le=2, description="versions of an image that features are of"
-    )
+    versions: int = Field(1, ge=1, le=2, description="versions of an image that features are of")
 
 
 class RunConfig(Section):
