@@ -231,7 +231,8 @@ def _page(results: list[dict[str, Any]], truth: np.ndarray) -> str:
     looking = LOOKING.format(start=start, looks="\n".join(looks)) if looks else ""
     return PAGE_TEXT.format(
         images=len(truth), classes=truth.shape[1], draws=len(uniform), looking=looking,
-        ways="\n".join(lines), counts="\n".join(counts),         versions=", ".join(f"{k} {v}" for k, v in versions().items()),
+        ways="\n".join(lines), counts="\n".join(counts),
+        versions=", ".join(f"{k} {v}" for k, v in versions().items()),
         date=datetime.date.today().isoformat(),
     )  # fmt: skip
 
@@ -251,9 +252,9 @@ cells as zeros; before any look it is {start:.1f}.
 PAGE_TEXT = """# Finding missing labels
 
 {images:,} photographs of [COCO](https://arxiv.org/abs/1405.0312) with {classes} of its classes; of
-each one label is known, drawn of the truth: in {draws} draw(s) uniformly, in one by how common classes
-are. Features are those of a frozen EfficientNet-Lite0 at 224 pixels. The split is our own. The
-truth ranks nothing; it scores, and it answers for a person.
+each one label is known, drawn of the truth: in {draws} draw(s) uniformly, in one by how common
+classes are. Features are those of a frozen EfficientNet-Lite0 at 224 pixels. The split is our own.
+The truth ranks nothing; it scores, and it answers for a person.
 
 ## Ranking unknown cells
 
