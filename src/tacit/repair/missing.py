@@ -349,8 +349,8 @@ def describe_prior(prior: Prior) -> str:
         return f"It rests on the labels per image that were stated: {share} of them are known."
     return (
         f"It rests on a labelling rate of {share}, estimated from scores alone: too low where "
-        f"scores are poor, too high where people name the obvious first or the model has learned from "
-        f"these very labels. An audit measures it."
+        f"scores are poor, too high where people name the obvious first or the model has learned "
+        f"from these very labels. An audit measures it."
     )
 
 
