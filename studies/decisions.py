@@ -213,8 +213,7 @@ positives over 15 groups of equally many cells.
 
 **What it does not say.** One set of photographs, labels drawn uniformly; people write down the
 large and the obvious first, and then known positives are no fair sample, and coverage and estimate
-are off. The guarantee of coverage is for images like those it was chosen on, of which only one label
-is known.
+are off. Coverage is promised for images like those it was chosen on.
 
 Measured on {datetime.date.today().isoformat()} with `python studies/decisions.py TABLE --images
 FOLDER --weights FILE --seeds {seeds}`; {used}.
