@@ -355,7 +355,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-QUICK = ("--method=an", "--epochs=1", "--out=run", "--set=model.size=8", "--set=phases.batch=8")
+QUICK = ("--method=an", "--trunk=tiny", "--epochs=1", "--out=run", "--size=8", "--batch=8")
 
 
 def test_all_missing_images_are_counted_and_the_next_command_is_one(
