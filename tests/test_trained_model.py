@@ -205,11 +205,11 @@ def test_what_the_caller_drew_before_changes_nothing(
 
 def test_progress_is_logged(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="tacit"):
-        tacit.fit(photos, method="an", settings={"model.size": 16, "phases.batch": 8}, **SMALL)
+        tacit.fit(photos, method="ignore", settings={**TINY, "model.size": 8}, **SMALL)
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in said] == ["WARNING", "INFO"]
-    assert said[0][1].startswith("an: The trunk 'tiny' is made for generated images")
-    assert "an: phase 0, epoch 1, loss " in said[1][1]
+    assert said[0][1].startswith("ignore: At 8 pixels the map of this model is 1 x 1")
+    assert "ignore: phase 0, epoch 1, loss " in said[1][1]
 
 
 def test_a_reporter_takes_the_place_of_the_log(
@@ -253,6 +253,22 @@ def test_a_report_says_what_was_trained(photos: Path, model: tacit.TrainedModel)
     assert "chosen on validation, observed labels" in text
     full = tacit.fit("scenes", **SCENES)
     assert "12 test images; " in full.report()
+    full.report(full.folder / "report.html")
+    assert "<html" in (full.folder / "report.html").read_text(encoding="utf-8")[:200]
+
+
+def test_other_labels_are_scored_by_the_names_of_classes(
+    photos: Path, model: tacit.TrainedModel, tmp_path: Path
+) -> None:
+    (tmp_path / "other.csv").write_text("file,labels\n00.png,warm;new\n01.png,cold\n")
+    found = model.evaluate(tmp_path / "other.csv", images=photos.parent)
+    assert (found["n_images"], found["extra_classes"]) == (2, ["new"])
+    model.save(tmp_path / "m")
+    (tmp_path / "m" / "run.json").unlink()
+    alone = tacit.from_pretrained(tmp_path / "m")
+    assert alone.evaluate(tacit.load(tmp_path / "other.csv", images=photos.parent)) == found
+    with pytest.raises(UsageError, match="images belong to other labels"):
+        model.evaluate(images=photos.parent)
 
 
 def test_a_model_without_its_run_says_so(model: tacit.TrainedModel, tmp_path: Path) -> None:

@@ -56,10 +56,10 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageError:
     """Build the error for a name that is in none of our tables."""
     known = sorted(map(str, known))  # a file may have numbers among them
-    match = nearest_name(name, known)
+    match = nearest_name(str(name), known)
     listed = f"known: {', '.join(known)}." if known else "there are none at all."
     hint = f"did you mean '{match}'?" if match else listed
     return UsageError(f"There is no {kind} called '{name}'; {hint}")

@@ -7,17 +7,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tacit.config import Config, Phase, resolve
+from tacit.config import AUTO, Config, Phase, resolve
 from tacit.data import IN_MEMORY
 from tacit.data.source import Source, Splits
 from tacit.data.splits import split_rows
@@ -26,6 +27,7 @@ from tacit.labels import SparseLabels
 from tacit.observed_labels import read_labels
 from tacit.prediction.in_memory import list_files, name_image, predict, read_image
 from tacit.presets import find_preset
+from tacit.ranges import Share, check
 
 LEAST_STEPS = 16
 """Steps in an epoch over a matrix at least, unless somebody says how large a batch is."""
@@ -33,6 +35,14 @@ USUAL_COLUMNS, MOST_LR = 1280, 0.1
 """What the learning rate of the preset is for; it grows with the root of fewer, up to this."""
 CHUNK = 4096
 """Rows of a matrix that a head reads together."""
+
+
+KINDS: dict[str, Any] = {
+    "threshold": Share,
+    "validation": Annotated[float, Field(gt=0, lt=1)],
+    "settings": Mapping[str, Any] | None,
+    "preset": str | None,
+}
 
 
 class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -111,8 +121,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """
         if y is None:
             raise ValueError("This classifier requires y to be passed, but the target y is None.")
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold is a probability from 0 to 1, not {self.threshold!r}.")
+        for name, kind in KINDS.items():
+            check(name, kind, getattr(self, name))
         if images := _find_images(X):
             known = read_labels(y, len(images), self.unknown, self.classes)
             self.model_ = self._fit_images(images, known.labels, known.names)
@@ -194,7 +204,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Suit what nobody said to the size of a matrix: few rows would make few steps."""
         changes: dict[str, Any] = {}
         if self.batch is None:
-            changes["batch"] = max(min(phase.batch, rows // LEAST_STEPS), 1)
+            usual = rows if phase.batch == AUTO else phase.batch
+            changes["batch"] = max(min(usual, rows // LEAST_STEPS), 1)
         if self.lr is None:
             changes["lr"] = min(phase.lr * (USUAL_COLUMNS / columns) ** 0.5, MOST_LR)
         return phase.model_copy(update=changes)
@@ -212,7 +223,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self, images: Sequence[Any], labels: SparseLabels, names: tuple[str, ...]
     ) -> Any:
         from tacit.models.artefact import load_model
-        from tacit.trained_model import LogReporter
+        from tacit.training.report import LogReporter
         from tacit.training.run import train
 
         config = self._configure(self.preset)

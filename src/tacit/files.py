@@ -119,6 +119,14 @@ def reserve(path: Path, size: int) -> None:
             file.truncate(size)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something at a path, also where no system would allow such a name."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def is_partial(path: Path) -> bool:
     """Whether a file is what a process that was killed has left of another one."""
     return path.name.startswith(".") and path.name.endswith(".partial")

@@ -22,6 +22,11 @@ class Learner(nn.Module):
 
     def __init__(self, model: nn.Module, method: Method) -> None:
         super().__init__()
+        if not isinstance(model, nn.Module) or not isinstance(method, Method):
+            raise TypeError(
+                f"A Learner is made of a model and a method, such as build_model and build_method "
+                f"return, not of {type(model).__name__} and {type(method).__name__}."
+            )
         _check_plain(model, method)
         self.model = model
         self.method = method

@@ -83,7 +83,7 @@ def read_labels(
 def _find_states(unknown: Any) -> dict[Any, int]:
     if isinstance(unknown, float) and np.isnan(unknown):
         return STATES["nan"]
-    if isinstance(unknown, bool) or unknown not in STATES:
+    if isinstance(unknown, bool) or not any(unknown == known for known in STATES):
         raise ValueError(f'unknown is 0, -1 or "nan", not {unknown!r}.')
     return STATES[unknown]
 
@@ -123,13 +123,13 @@ def _read_single(array: NDArray[Any], classes: Any) -> KnownLabels:
     """Read one known class of each image; nothing is known of its other classes."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("y contains NaN or infinity; every image has one known class here.")
-    check_classification_targets(array)
     try:
+        check_classification_targets(array)
         found, column = np.unique(array, return_inverse=True)
     except TypeError as error:
         raise ValueError("y holds classes of several kinds; use text for all of them.") from error
     if classes is not None:
-        found = np.asarray(classes)
+        found = _choose_classes(classes, len(classes))
         place = {name: number for number, name in enumerate(found.tolist())}
         strange = [each for each in array.tolist() if each not in place]
         if strange:
@@ -146,6 +146,8 @@ def _read_single(array: NDArray[Any], classes: Any) -> KnownLabels:
 def _choose_classes(classes: Any, count: int) -> NDArray[Any]:
     if classes is None:
         return np.arange(count)
+    if isinstance(classes, str):
+        raise ValueError(f"classes is a list of names, not the text {classes!r}.")
     chosen = np.asarray(classes)
     if chosen.ndim != 1 or len(chosen) != count:
         raise ValueError(f"y has {count} columns, and classes names {len(chosen)}.")

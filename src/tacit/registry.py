@@ -55,6 +55,8 @@ def title_of(entry: Any) -> str:
 
 def find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
     """Return what a name in a table stands for, or what lies at a place outside."""
+    if not isinstance(name, str):
+        raise UsageError(f"A {kind} is asked for by its name, not by {name!r:.80}.")
     if name in table:
         entry = table[name]
         return entry.load() if isinstance(entry, Row) else entry

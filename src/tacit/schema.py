@@ -38,8 +38,8 @@ class DataConfig(Section):
     negatives: int | None = Field(
         None, ge=-1, description="known negatives drawn per image, -1 for all"
     )
-    draw_seed: int = Field(1200, ge=0, description="seed of the draw of observed labels")
-    split_seed: int = Field(1200, ge=0, description="seed of the validation split")
+    draw_seed: int = Field(1200, ge=0, lt=2**32, description="seed of the draw of observed labels")
+    split_seed: int = Field(1200, ge=0, lt=2**32, description="seed of the validation split")
     validation: float = Field(
         0.2, gt=0, lt=1, description="share set aside for validation, where there is no such split"
     )
@@ -97,8 +97,7 @@ class ModelConfig(Section):
     embedding_dim: int = Field(0, ge=0, description="length of class embeddings, 0 for none")
     head_bias: Literal["random", "frequency"] | None = Field(
         None,
-        description="where the bias of each class begins; left out, at the frequency of its known "
-        "positives for methods that want it, on trunks with weights, and random otherwise",
+        description="where the bias of each class begins",
     )
     options: dict[str, Any] = Field({}, description="further options of the model")
 
@@ -121,9 +120,7 @@ class Phase(Section):
     """A stretch of epochs with one optimiser."""
 
     epochs: Count = Field(24, description="passes over the training images")
-    batch: Batch = Field(
-        32, description="images per step, over all processes; auto takes what is usual and fits"
-    )
+    batch: Batch = Field(32, description="images per step, over all processes")
     accumulate: Count = Field(1, description="parts a batch is computed in, to save memory")
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: Positive = Field(3e-3, description="learning rate; the peak, under onecycle")
@@ -151,17 +148,15 @@ class Phase(Section):
     )
     freeze: tuple[str, ...] = Field((), description="modules of the model that do not learn")
     features: Literal["fresh", "stages", "maps", "pooled"] = Field(
-        "fresh", description="what is computed once of an image, and not anew at every step"
+        "fresh", description="what is computed once of an image"
     )
-    versions: int = Field(
-        1, ge=1, le=2, description="versions of an image that features are of; 2 adds the mirrored"
-    )
+    versions: int = Field(1, ge=1, le=2, description="versions of an image that features are of")
 
 
 class RunConfig(Section):
     """Where and how precisely to compute."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32", description="auto is bf16 where the device has instructions for it"
@@ -184,9 +179,7 @@ class RunConfig(Section):
 class DecideConfig(Section):
     """What decided labels are for."""
 
-    goal: str = Field(
-        "f1", description="f1, precision=0.9, labels=3, coverage=0.9 or looks=0.5, see evaluation"
-    )
+    goal: str = Field("f1", description="what labels are decided for")
     labels_per_image: Positive | None = Field(
         None,
         description="how many labels an image has on average, where you know; left out, counted "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import signal
 import tempfile
@@ -14,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from tacit.config import Config, resolve
 from tacit.data import IN_MEMORY
-from tacit.data.load import read_official_splits
+from tacit.data.load import load, read_official_splits
 from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.errors import DataError, UsageError, unknown_name
+from tacit.experiments.report_page import build_report, read_runs
 from tacit.export.hub import find_pretrained
 from tacit.models.artefact import load_model, read_config
-from tacit.prediction.in_memory import AnyImage, Predictions, predict
+from tacit.prediction.in_memory import AnyImage, Precision, Predictions, predict
 from tacit.presets import find_preset
 from tacit.processes import find_process
 from tacit.ranges import check
 from tacit.registry import short_name
+from tacit.report.page import write_page
 from tacit.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tacit.models.base import Model
     from tacit.training.report import Reporter
 
-LOG = logging.getLogger("tacit")
 SPLITS = ("test", "validation")
 
 
@@ -85,6 +85,7 @@ def fit(
         (12, ['cf1', 'classes_scored', 'decided'])
     """
     _check_said(images=images, preset=preset, recipe=recipe, out=out, resume=resume)
+    _check_reporter(reporter)
     official = _read(labels, {"images": images, **options})
     config = _configure(
         recipe=recipe,
@@ -121,6 +122,7 @@ def _train(
     from tacit.runs.build import read_splits
     from tacit.training.interrupts import Interrupted
     from tacit.training.parallel import process_group
+    from tacit.training.report import LogReporter
     from tacit.training.run import train
 
     try:
@@ -154,6 +156,8 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Trained
         >>> folder.cleanup()
     """
     name = check("name", str | Path, name)
+    if not str(name).strip():
+        raise UsageError("name is a folder, or a repository such as someone/birds, and is blank.")
     model = TrainedModel(find_pretrained(name, check("revision", str | None, revision)))
     load_model(model.folder)  # what is damaged is said now
     return model
@@ -194,9 +198,10 @@ class TrainedModel:
         images: AnyImage | Iterable[AnyImage],
         *,
         threshold: float | None = None,
+        goal: str | None = None,
         batch: int = 32,
         device: str = "auto",
-        precision: str = "fp32",
+        precision: Precision = "fp32",
     ) -> Predictions:
         """Predict the classes of images, see `tacit.predict`.
 
@@ -204,6 +209,7 @@ class TrainedModel:
             images: Paths, PIL images or arrays, (H, W, 3) of 8 bits; or only one; or a folder, for
                 all images in it.
             threshold: Probability from which on a class is predicted; its own ones if None.
+            goal: What labels are decided for, such as "precision=0.9", see `tacit predict`.
             batch: Images that go through the model together.
             device: auto, cpu, cuda, cuda:0 or mps.
             precision: fp32 or bf16.
@@ -212,19 +218,30 @@ class TrainedModel:
             self.folder,
             images,
             threshold=threshold,
+            goal=goal,
             batch=batch,
             device=device,
             precision=precision,
         )
 
-    def evaluate(self, *, split: str = "test") -> dict[str, Any]:
-        """Score the model on a split of its data, as `tacit evaluate` does.
+    def evaluate(
+        self, labels: Any = None, *, split: str = "test", **options: Any
+    ) -> dict[str, Any]:
+        """Score the model on a split of its data, or on other labels, as `tacit evaluate` does.
 
         Args:
-            split: "test" or "validation".
+            labels: Other labels, as `tacit.load` takes or returns them; classes are matched by
+                their names.
+            split: "test" or "validation", of its own data.
+            options: Of other labels, as `tacit.load` takes them, such as ``images``.
         """
-        from tacit.runs.score import evaluate
+        from tacit.runs.score import evaluate, evaluate_on
 
+        if labels is not None:
+            source = labels if isinstance(labels, Source) else load(labels, **options)
+            return evaluate_on(self.folder, source, self._find_config())
+        if options:
+            raise UsageError(f"{', '.join(options)} belong to other labels: say which, as labels.")
         if split not in SPLITS:
             raise unknown_name("split to score on", str(split), SPLITS)
         return evaluate(self.folder, self.splits, self._require_run().config, split)
@@ -233,12 +250,19 @@ class TrainedModel:
         """Return the labels that were probably missed, a row for each, as the run kept them."""
         return self._require_run().suspects()
 
-    def report(self) -> str:
-        """Say in a few lines what was trained, on what, and how well it scores."""
+    def report(self, page: str | Path | None = None) -> str:
+        """Say in a few lines what was trained, on what, and how well it scores.
+
+        Args:
+            page: Where to write the page of `tacit report` as well, such as "report.html".
+        """
+        page = check("page", str | Path | None, page)
         record = self._require_run().record
         config, data, result = record["config"], record["data"], record.get("result")
         if result is None:
             raise DataError(f"The run in {self.folder} has not ended; go on with `resume=True`.")
+        if page is not None:
+            write_page(Path(page), build_report(read_runs([self.folder])))
         best, scored = result["best"], sorted(_list_scored(result), key=lambda each: each[1])
         weakest = ", ".join(f"{name} {precision:.1f}" for name, precision in scored[:5])
         epochs = sum(phase["epochs"] for phase in config["phases"])
@@ -271,6 +295,9 @@ class TrainedModel:
         gaps = known is not None and known.test.truth is None and known.test.labels.count(0) > 0
         return ", scored against labels with gaps" if gaps else ""
 
+    def _find_config(self) -> Config:
+        return self.run.config if self.run.exists else Config()
+
     def _require_run(self) -> Run:
         if not self.run.exists:
             raise DataError(
@@ -278,42 +305,6 @@ class TrainedModel:
                 f"there is nothing to score it on or to report."
             )
         return self.run
-
-
-class LogReporter:
-    """Writes the progress of a training to Python's logging."""
-
-    def __init__(self) -> None:
-        self.title = ""
-
-    def start_run(self, title: str) -> None:
-        """A run begins."""
-        self.title = title
-
-    def note(self, text: str) -> None:
-        """Something that a person should know: a warning, which Python shows by itself."""
-        LOG.warning("%s: %s", self.title, text)
-
-    def read(self, images: int) -> None:
-        """A frozen trunk reads images."""
-
-    def start_epoch(self, phase: int, epoch: int, epochs: int, steps: int, done: int) -> None:
-        """An epoch begins."""
-
-    def step(self, images: int) -> None:
-        """A step is done."""
-
-    def end_epoch(self, record: dict[str, Any]) -> None:
-        """An epoch is over."""
-        LOG.info(
-            "%s: phase %d, epoch %d, loss %.3f, validation mAP %.2f (%s labels)",
-            self.title,
-            record["phase"],
-            record["epoch"],
-            sum(record["terms"].values()),
-            record["validation_map"],
-            record["validation_labels"],
-        )
 
 
 def _list_scored(result: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -332,6 +323,18 @@ def _check_said(**said: Any) -> None:
         )
     if said["resume"] and said["out"] is None:
         raise UsageError("Say which run to resume: out=FOLDER.")
+
+
+def _check_reporter(reporter: Any) -> None:
+    from tacit.training.report import LogReporter
+
+    wanted = [name for name in vars(LogReporter) if not name.startswith("_")]
+    missing = [name for name in wanted if not hasattr(reporter, name)]
+    if reporter is not None and missing:
+        raise UsageError(
+            f"reporter is an object with the methods {', '.join(wanted)}, and a "
+            f"{type(reporter).__name__} has no {missing[0]}."
+        )
 
 
 def _read(labels: Any, options: dict[str, Any]) -> OfficialSplits | None:

@@ -9,9 +9,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tacit.cli import run
+from tacit.data.formats import read_listing
 from tacit.experiments import demo as experiment
 from tacit.training.interrupts import Interrupted
 
@@ -30,8 +32,8 @@ def shown(
 
 def test_results_have_the_promised_form(shown: tuple[Path, dict[str, Any]]) -> None:
     folder, results = shown
-    assert (results["seeds"], results["report"]) == (1, "index.html")
-    assert [row["method"] for row in results["rows"]] == list(experiment.VARIANTS)
+    assert results["report"] == "index.html"
+    assert [row["method"] for row in results["rows"]] == list(experiment.RUNS)
     for row in results["rows"]:
         assert {"method", "map", "precision", "recall", "f1", "seconds"} <= set(row)
         assert 0 < row["map"] <= 100 and row["seconds"] > 0
@@ -47,6 +49,26 @@ def test_each_row_is_a_run(shown: tuple[Path, dict[str, Any]]) -> None:
     }
     assert scores == {row["map"] for row in results["rows"]}
     assert len(list((folder / "runs").iterdir())) == 4
+
+
+def test_the_repair_is_what_its_files_say(shown: tuple[Path, dict[str, Any]]) -> None:
+    folder, results = shown
+    repair = results["repair"]
+    before, after, full = (
+        read_listing(folder / name) for name in ("labels.csv", "repaired.csv", "all-labels.csv")
+    )
+    train = np.array([split == "train" for split in before.splits])
+    added = (after.labels.dense() == 1) & (before.labels.dense() != 1)
+    assert repair["added"] == repair["confirmed"] + repair["accepted"] == added.sum() > 0
+    assert not added[~train].any()
+    assert repair["right"] == (added & (full.labels.dense() == 1)).sum()
+    assert repair["given"] == (before.labels.dense()[train] == 1).sum() == train.sum()
+    # Nothing that came with the data is gone, and what a person denied is known to be absent.
+    assert (after.labels.dense()[before.labels.dense() != 0] != 0).all()
+    changes = [json.loads(line) for line in (folder / "changes.jsonl").read_text().splitlines()]
+    assert sum(change["new"] == 1 for change in changes) == repair["added"]
+    assert repair["looks"] == min(experiment.LOOKS, repair["looks"])
+    assert len(list((folder / "images").iterdir())) == len(before.images)
 
 
 class Elements(HTMLParser):
@@ -82,12 +104,16 @@ def test_the_page_says_what_the_table_says(shown: tuple[Path, dict[str, Any]]) -
         assert row["method"] in page and f"{row['map']:.1f}" in page
 
 
-def fake_demo(folder: Path, **options: Any) -> list[experiment.Row]:
+def fake_demo(folder: Path, **options: Any) -> experiment.Story:
     """Write what a demonstration leaves behind, without training."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / experiment.MARKER).write_text("{}")
     (folder / "runs" / "an-0").mkdir(parents=True)  # fails if an earlier one is there
-    return [experiment.Row(name, 12.34, 0, 0.5, 0.25, 0.33, 7, (12.34,)) for name in "ab"]
+    rows = [experiment.Row(name, 12.34, 0.5, 0.25, 0.33, 7) for name in "ab"]
+    labels = folder / "repaired.csv"
+    numbers = dict.fromkeys(("given", "missing", "looks", "confirmed", "accepted", "right"), 3)
+    repair = experiment.Repair(labels, expected=3.0, low=1, high=5, said="", above=0.8, **numbers)
+    return experiment.Story(rows, repair)
 
 
 def test_people_get_a_table_and_programs_get_rows(
@@ -98,10 +124,13 @@ def test_people_get_a_table_and_programs_get_rows(
     lines = answer.out.splitlines()
     assert answer.status == 0
     assert lines[1].split() == ["a", "12.3", "0.50", "0.25", "0.33", "7"]
-    assert lines[-2] == "The epoch was chosen on validation images with clean labels."
-    assert lines[-1] == "Open my [demo]/index.html in a browser."
-    rows = call("demo", "--jobs=1", "--out=other", "--json").json()
-    assert [row["method"] for row in rows] == ["a", "b"]
+    assert lines[-4].endswith("of 6 added labels 3 are right, 3 were missing.")
+    assert lines[-3] == "The epoch was chosen on validation images with clean labels."
+    assert lines[-2] == "Open my [demo]/index.html in a browser."
+    assert lines[-1].endswith("tacit review 'my [demo]/runs/ignore'")
+    told = call("demo", "--jobs=1", "--out=other", "--json").json()
+    assert [row["method"] for row in told["rows"]] == ["a", "b"]
+    assert told["repair"]["added"] == 6
 
 
 def test_an_earlier_demo_is_replaced_and_nothing_else(
@@ -123,7 +152,7 @@ def test_a_second_demo_takes_the_place_of_the_first(
     answer = call("demo", "--jobs=1", "--out", folder, *small, "--set=phases.lr=0.001", "--json")
     assert answer.status == 0
     results = json.loads((folder / "results.json").read_text())
-    assert results["rows"] == answer.json()
+    assert results["rows"] == answer.json()["rows"]
     assert [row["map"] for row in results["rows"]] != [row["map"] for row in first["rows"]]
     assert len(list((folder / "runs").iterdir())) == 4
 
@@ -166,14 +195,11 @@ def test_an_interrupted_demo_starts_again(call: Call, monkeypatch: pytest.Monkey
     assert call("demo").status == 0
 
 
-def test_settings_do_not_leak_into_later_demos() -> None:
-    plain = experiment.plan(1)
-    changed = experiment.plan(1, ("method.epsilon=0.001", "phases.epochs=2"))
-    assert all(config.method.options["epsilon"] == 0.001 for config in changed.values())
-    assert experiment.plan(1) == plain
-
-
-def test_seeds_are_trained_one_by_one() -> None:
-    plan = experiment.plan(3)
-    assert len(plan) == 3 * len(experiment.VARIANTS)
-    assert {seed: config.run.seed for (_, seed), config in plan.items()} == {0: 0, 1: 1, 2: 2}
+def test_settings_of_the_data_draw_and_all_others_train() -> None:
+    plain = experiment.plan()
+    changed = experiment.plan(("data.options.images=70", "method.epsilon=0.001", "phases.epochs=2"))
+    config = changed.config("ignore", Path("labels.csv"))
+    assert (config.method.options["epsilon"], config.phases[0].epochs) == (0.001, 2)
+    assert changed.drawn.data.options["images"] == 70 and "images" not in config.data.options
+    assert experiment.count_epochs(changed) == 4 * 2
+    assert experiment.plan() == plain and plain.drawn.data.options == experiment.SCENES

@@ -30,7 +30,7 @@ def test_full_labels_become_a_prepared_data_set(call: Call, tmp_path: Path) -> N
     assert answer.json()["known positives"] == 12 and answer.json()["known negatives"] == 0
     assert "tacit train --data drawn" in answer.err
     trained = call(
-        "train", "--data=drawn", "--method=an", "--epochs=1", "--out=run", "--json",
+        "train", "--data=drawn", "--method=an", "--trunk=tiny", "--epochs=1", "--out=run", "--json",
         "--set=phases.batch=4", "--set=model.size=16",
     )  # fmt: skip
     assert trained.status == 0 and trained.json()["selection"] == "validation, clean labels"
@@ -43,7 +43,7 @@ def test_another_draw_lies_beside_the_first(call: Call, coco2014: Path) -> None:
     assert {line.split()[0] for line in answer.out.splitlines()[1:]} == {"person", "car", "bus"}
     assert call("observe", "coco", "--way=salient", "--name=large").status == 3
     trained = call(
-        "train", "--data=coco", "--method=an", "--epochs=1", "--out=run",
+        "train", "--data=coco", "--method=an", "--trunk=tiny", "--epochs=1", "--out=run",
         "--set=data.options.observed=large", "--set=phases.batch=2", "--set=model.size=16",
         "--set=data.validation=0.34",
     )  # fmt: skip

@@ -247,7 +247,7 @@ def test_a_reader_in_a_file_reads_what_is_trained_on(
 ) -> None:
     refused = call("train", f"--data={listed}", "--method=an", "--out=run")
     assert refused.status == 3 and "in no known format" in refused.err
-    flags = ("--epochs=1", "--device=cpu", "--set=phases.batch=8", "--set=model.size=16")
+    flags = ("--trunk=tiny", "--epochs=1", "--device=cpu", "--batch=8", "--size=16")
     own = "--set=data.options.format=code/mine.py:read"
     trained = call("train", f"--data={listed}", "--method=an", "--out=run", own, *flags, "--json")
     assert trained.status == 0, trained.err

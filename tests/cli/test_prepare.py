@@ -28,7 +28,8 @@ def test_a_benchmark_is_prepared_and_trained_on(call: Call, voc2012: Path) -> No
     assert rows == [["train", "3"], ["test", "2"]]
     assert "the literature has 5,717" in answer.err and "tacit train --data" in answer.err
     trained = call(
-        "train", f"--data={out}", "--method=an", "--epochs=1", "--out=run", "--json",
+        "train", f"--data={out}", "--method=an", "--trunk=tiny", "--epochs=1", "--out=run",
+        "--json",
         "--set=phases.batch=2", "--set=data.validation=0.34", "--set=model.size=16",
     )  # fmt: skip
     assert trained.status == 0 and trained.json()["n_images"] == 2

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -128,6 +129,28 @@ def test_the_demo_leaves_other_folders_alone(call: Call, tmp_path: Path) -> None
     answer = call("review", "--demo", "--out=mine", "--port=0", "--no-browser")
     assert answer.status == 2 and "holds something else" in answer.err
     assert [each.name for each in (tmp_path / "mine").iterdir()] == ["file"]
+
+
+def test_a_run_goes_from_suspects_to_a_queue_that_learns(
+    copied: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tacit.repair import learning
+    from tacit.repair.opening import open_review
+
+    monkeypatch.setattr(learning, "EVERY", 3)
+    assert call("suspects", copied, "--boxes=2", "--device=cpu").status == 0
+    with open_review(copied, audit_share=0.0) as review:
+        assert review.live_queue is not None and review.queue.order is None
+        for _ in range(3):
+            review.answer("ann", review.next("ann")[0], "present")
+        end = time.monotonic() + 60
+        while not review.live_queue.turns and time.monotonic() < end:
+            assert review.live_queue.failed is None
+            time.sleep(0.05)
+        assert review.live_queue.turns == 1 and review.queue.order is not None
+        assert review.next("ann")[0].cell not in review.answers.said
+    with open_review(copied, learn=False) as review:
+        assert review.live_queue is None
 
 
 def test_a_run_is_reviewed_on_its_own_data(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
 from tacit.data import SOURCES
 from tacit.data.source import Source
+from tacit.presets import find_preset
 from tacit.training.run import complete
 
 Call = Callable[..., Any]
@@ -94,6 +95,26 @@ def test_flags_reach_their_keys(call: Call) -> None:
     told = call("train", "--method=an", "--dry-run", *flags).json()
     assert (told["model"]["weights"], told["model"]["size"]) == ("hub", 64)
     assert (told["phases"][0]["batch"], told["phases"][0]["lr"]) == (8, 1e-5)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_table_and_nothing_else_gets_a_trunk_that_knows_photographs(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """Or a sentence that names what to install. Who names a trunk means it."""
+    Image.new("RGB", (20, 20)).save(tmp_path / "1.png")
+    Path("photos.csv").write_text("file,labels\n1.png,a;b\n")
+    monkeypatch.setattr("tacit.models.has_package", lambda trunk: installed)
+    answer = call("train", "--data=photos.csv", "--dry-run")
+    if installed:
+        assert "--preset quick" in answer.err
+        quick = complete(resolve(find_preset("quick"), ("data.name=photos.csv",)))
+        assert Config.model_validate(answer.json()) == quick
+    else:
+        assert answer.status == 2
+        assert "--preset quick" in answer.err and "pip install 'tacit[weights]'" in answer.err
+    named = call("train", "--data=photos.csv", "--trunk=tiny", "--dry-run").json()
+    assert (named["model"]["trunk"], named["model"]["size"]) == ("tiny", 48)
 
 
 @pytest.fixture

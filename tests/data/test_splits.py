@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark_copies import touch_image
 from tacit.config import DataConfig
 from tacit.data.splits import load_splits, split_rows
 from tacit.errors import DataError, TacitError
@@ -131,6 +132,8 @@ def test_parts_of_a_table_are_the_parts_of_the_data(tmp_path: Path) -> None:
     parts = {"train": 6, "val": 3, "test": 2}
     names = [part for part, count in parts.items() for _ in range(count)]
     rows = [f"{row}.jpg,{'ab'[row % 2]},{part}" for row, part in enumerate(names)]
+    for row in range(len(rows)):
+        touch_image(tmp_path / f"{row}.jpg")
     path = tmp_path / "it.csv"
     path.write_text("\n".join(["file,labels,split", *rows]) + "\n")
     found = load_splits(DataConfig(name=str(path)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tacit.config import Config, resolve
-from tacit.errors import TrainingError, UsageError
-from tacit.experiments.demo import run_demo
+from tacit.errors import TrainingError
 from tacit.experiments.jobs import Job, choose_job_count, train_side_by_side
 from tacit.runs.folder import Run
 from tacit.training.report import Silent
@@ -67,19 +65,6 @@ def test_together_gives_what_one_by_one_gives(tmp_path: Path) -> None:
             load_file(tmp_path / kind / name / "model.safetensors") for kind in ("one", "two")
         )
         assert all(first[key].equal(second[key]) for key in first)
-
-
-def test_a_demonstration_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    small = (*TINY, "phases.epochs=1")
-    first = run_demo(tmp_path, settings=small)
-    runs = sorted((tmp_path / "runs").iterdir())
-    ended = {run: (run / "run.json").stat().st_mtime_ns for run in runs[1:]}
-    shutil.rmtree(runs[0])
-    second = run_demo(tmp_path, settings=small, resume=True)
-    assert [row.maps for row in second] == [row.maps for row in first]
-    assert {run: (run / "run.json").stat().st_mtime_ns for run in runs[1:]} == ended
-    with pytest.raises(UsageError, match="is not empty"):
-        run_demo(tmp_path, settings=small)
 
 
 def test_a_failure_ends_the_others_and_is_told(tmp_path: Path) -> None:

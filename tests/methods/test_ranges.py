@@ -172,7 +172,7 @@ def test_limits_of_trust_do_not_cross() -> None:
         (Literal["a", "b"], "one of 'a', 'b'"),
         (Literal["a"], "'a'"),
         (tuple[float, int], "a list of 2: a number, a whole number"),
-        (list[int], "array"),
+        (list[int], "a list of which each is a whole number"),
         (str, "text"),
         (Any, "anything"),
     ],

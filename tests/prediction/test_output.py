@@ -14,7 +14,9 @@ from pyarrow import parquet
 
 from tacit.errors import DataError
 from tacit.prediction.columns import NO_NUMBER, Columns
+from tacit.prediction.inputs import find_names
 from tacit.prediction.output import count, merge, write_part
+from tacit.prediction.plan import PLAN, Settings, make_plan, read_plan
 
 CLASSES = ["cat", "a\ndog", "owl"]
 THRESHOLDS = np.array([0.5, 0.25, 0.5], dtype=np.float32)
@@ -125,3 +127,22 @@ def test_a_damaged_part_is_named(tmp_path: Path, format: str) -> None:
 def test_names_whose_bytes_are_no_text_are_escaped() -> None:
     table = Columns(CLASSES, THRESHOLDS).table(["\udcff.png"], [None], SCORES[:1])
     assert table["image"].to_pylist() == ["\\udcff.png"]
+
+
+@pytest.mark.parametrize("name", ["format", "precision", "reading"])
+@pytest.mark.parametrize("word", ["", "x" * 300, "../../x", []])
+def test_a_plan_of_words_that_nobody_knows_is_not_followed(
+    name: str, word: Any, tmp_path: Path
+) -> None:
+    """A plan lies beside its parts, whose names end in its format."""
+    (tmp_path / "n.csv").write_text("image\n1.jpg\n")
+    names = find_names([str(tmp_path / "n.csv")], tmp_path, None, "image")
+    make_plan(Settings("m"), names, "abc", tmp_path).write()
+    found = read_plan(tmp_path)
+    assert found is not None and len(found.list_unfinished()) == 1
+    path = tmp_path / PLAN
+    content = json.loads(path.read_text())
+    content["settings"][name] = word
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is no plan that this tacit can follow"):
+        read_plan(tmp_path)

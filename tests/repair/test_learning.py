@@ -28,7 +28,7 @@ class Reverse:
 def test_the_queue_is_made_anew_after_so_many_answers(tmp_path: Path) -> None:
     source = make_source()
     learner = Reverse(*source.labels.shape)
-    review = make_review(tmp_path, source, audit_share=0.0, learner=learner)
+    review = make_review(tmp_path, source, audit_share=0.0, learner=lambda: learner)
     with serving(review) as served:
         for number in range(EVERY):
             assert review.live_queue is not None and review.live_queue.turns == 0
@@ -51,7 +51,9 @@ def test_a_learner_that_fails_leaves_the_order_as_it_was(tmp_path: Path) -> None
             raise ValueError("broken")
 
     source = make_source()
-    review = make_review(tmp_path, source, audit_share=0.0, learner=Broken(*source.labels.shape))
+    review = make_review(
+        tmp_path, source, audit_share=0.0, learner=lambda: Broken(*source.labels.shape)
+    )
     with review:
         for _ in range(EVERY):
             review.answer("ann", review.next("ann")[0], "present")

@@ -271,6 +271,7 @@ def find_port() -> int:
 
 def test_fifty_verdicts_while_the_server_is_away(tmp_path: Path, open_page: Open) -> None:
     """They wait in the page, which says how many; then each of them is there once."""
+    open_page.allow("status of 403")  # type: ignore[attr-defined]  # before the new address is opened
     port = find_port()
     with serving(make_review(tmp_path, audit_share=0.0), port) as served:
         page = open_page(served)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from reviews import CLASSES, Served, make_review, make_source, serving, write_queue
 from tacit.errors import DataError, UsageError
 from tacit.repair.opening import open_review
+from tacit.repair.payloads import describe_report
 from tacit.repair.queue import Queue, Wanted
 from tacit.repair.session import LEASE, Given, Review
 from tacit.repair.store import Store
@@ -265,6 +267,10 @@ def test_what_the_audit_says_is_said_beside_the_question(tmp_path: Path) -> None
         assert result is not None and 5 < result.looks < 60
         assert result.low <= 30 <= result.high  # dogs are labelled on 10 of 40 images
         assert review.sentence().startswith("40 looks. About")
+        report = describe_report(review, "ann")
+        assert report["columns"][-1] == "missing in all"
+        assert re.fullmatch(r"\d+ to \d+", report["rows"][0][-1])
+        assert "The next 100 looks will find" in report["sentences"][-1]
     assert (tmp_path / "audit.json").exists()
     again = make_review(tmp_path)
     with again:

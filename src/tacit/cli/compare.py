@@ -71,15 +71,13 @@ def compare(
         raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
     console = stderr()
     with console.status("reading the grid"):
+        from tacit.cli.train import choose_recipe
         from tacit.experiments.cells import Grid
         from tacit.experiments.grid import read_grid
-        from tacit.presets import find_preset
 
-        if grid is not None and preset is not None:
-            raise UsageError(f"A preset is a recipe, and so is {grid}; leave one of them out.")
         said = _read_flags(methods, models, seeds, baseline)
         given = (f"data.name={data}",) if data is not None else ()
-        file = find_preset(preset) if preset else grid
+        file = choose_recipe(grid, preset, given)
         comparison, cells = read_grid(file, (*given, *settings), said)
     folder = Grid(out)
     if dry_run:

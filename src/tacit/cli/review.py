@@ -25,6 +25,7 @@ def review(
     host: str = "127.0.0.1",
     port: int = PORT,
     browser: bool = True,
+    learn: bool = True,
     read: LabelOptions = AS_FOUND,
 ) -> int:
     """Look at suspects on a page of this machine, and say whether they are there.
@@ -51,6 +52,9 @@ def review(
         The port of the page.
     browser
         Open the page in a browser.
+    learn
+        Make the queue of a run anew after every 20 answers, where it has a feature store or at most
+        5,000 images.
     """
     if demo == (target is not None):
         raise UsageError("Name a run or a file of suspects, or ask for --demo.")
@@ -68,7 +72,7 @@ def review(
                 from tacit.repair.opening import open_review
 
                 assert target is not None
-                opened = open_review(target, data, **read.as_arguments())
+                opened = open_review(target, data, learn=learn, **read.as_arguments())
         with opened:
             serve(opened, user or _login(), listening, lambda address: _ready(address, browser))
     count = len(opened.store)

@@ -108,7 +108,7 @@ def train(
     }
     given = tuple(f"{key}={value}" for key, value in flags.items() if value is not None)
     given += (*read.as_settings(), *decide.as_settings(), *settings)
-    config = _find_config(_choose_recipe(recipe, preset, given), given, out, resume)
+    config = _find_config(choose_recipe(recipe, preset, given), given, out, resume)
     folder = out or _name_folder(config)
     if resume:
         config = Run(folder).resume_config(config)
@@ -124,9 +124,10 @@ def _print_config(config: Config) -> int:
     return 0
 
 
-def _choose_recipe(
+def choose_recipe(
     recipe: Path | None, preset: str | None, settings: tuple[str, ...]
 ) -> Path | None:
+    """Return the recipe that is asked for, or the preset that is; of photographs alone, quick."""
     from tacit.errors import UsageError
     from tacit.presets import find_preset
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tacit.errors import DataError, unknown_name
+from tacit.files import is_there
 from tacit.registry import Row
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def check_data_name(name: str) -> None:
             "The labels of this run came from memory, and no file holds them: ask the model that "
             "`tacit.fit` returned, or write the labels to a table and train from it."
         )
-    if name in SOURCES or Path(name).exists():
+    if name in SOURCES or is_there(Path(name)):
         return
     if any(sign in name for sign in "/\\."):
         raise DataError(f"There is nothing at {name}.")

@@ -15,11 +15,13 @@ from tacit.data.knowledge.options import BESIDE, CompletedListing, SideOptions, 
 from tacit.data.listing import Absent, Listing, find_missing
 from tacit.data.source import OfficialSplits, Source
 from tacit.data.split_names import find_kind
-from tacit.errors import DataError
-from tacit.ranges import check_arguments
+from tacit.errors import DataError, UsageError
+from tacit.files import is_there
+from tacit.ranges import check_arguments, checked
 from tacit.registry import check_options
 
 
+@checked
 def load(
     labels: str | Path | Any,
     *,
@@ -61,6 +63,8 @@ def load(
         >>> source.classes, source.labels[1].tolist()
         (('cat', 'dog'), [1, 1])
     """
+    if isinstance(labels, str) and not labels.strip():
+        raise UsageError("labels are a path or a table, and this path is blank.")
     folder = None if images is None else Path(images)
     listing = _read_any(labels, {"images": folder, "absent": absent, **options}, format)
     beside = SideOptions(groups, taxonomy, catalogue, at_most, merge_duplicates)
@@ -185,7 +189,7 @@ def _read_any(labels: str | Path | Any, options: dict[str, Any], format: str | N
 
 def _read(path: Path, options: dict[str, Any], format: str | None) -> Listing:
     """Call a reader whose options came from a recipe and may be misspelt."""
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
     check_options(f"the format '{name}'", options, find_reader(name).read, BESIDE)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from tacit.data.listing import Boxes, Listing
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.labels import Dense, SparseLabels, number_cells
+from tacit.ranges import checked
+
+PerImage = Annotated[int, Field(ge=-1)]
 
 
+@checked
 def draw_observed(
-    truth: SparseLabels, positives: int = 1, negatives: int = 0, seed: int = 1200
+    truth: SparseLabels,
+    positives: PerImage = 1,
+    negatives: PerImage = 0,
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1200,
 ) -> SparseLabels:
     """Keep some labels of each image and forget the rest.
 
@@ -27,6 +36,11 @@ def draw_observed(
         negatives: Known negatives to keep per image; -1 keeps all.
         seed: 1200 gives the labels of the published tables.
     """
+    if not isinstance(truth, SparseLabels):
+        raise UsageError(
+            f"labels are drawn from `SparseLabels`, such as `label_all` makes of an array, not "
+            f"from {type(truth).__name__}."
+        )
     generator = np.random.RandomState(seed)
     kept: list[NDArray[np.intp]] = []
     lengths = np.zeros((len(truth), 2), dtype=np.int64)

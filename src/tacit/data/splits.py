@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tacit.config import DataConfig, LabelKind
 from tacit.data import SOURCES, check_data_name
 from tacit.data.source import OfficialSplits, Splits
-from tacit.errors import DataError
+from tacit.errors import DataError, UsageError
 from tacit.ranges import check_arguments
 from tacit.registry import check_options, find
 
@@ -33,6 +33,11 @@ def split_rows(
     tables. The validation count is rounded half to even, as numpy rounds. Where rows belong to
     groups, no group is divided; groups are drawn until the count is met as nearly as they allow.
     """
+    if not 0 <= validation <= 1 or count < 0:
+        raise UsageError(
+            f"A share of validation images is between 0 and 1, of 0 images or more; not "
+            f"{validation:g} of {count:,}."
+        )
     held_out = int(np.round(validation * count))
     if groups is not None:
         return _split_groups(groups, held_out, seed)

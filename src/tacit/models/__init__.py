@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from tacit.errors import UsageError
 from tacit.models.trunks.families import FAMILIES as FAMILIES
+from tacit.ranges import checked
 from tacit.registry import Row, check_class, find, full_name
 
 if TYPE_CHECKING:
@@ -87,18 +90,25 @@ def build_head(
     return cls(NoTrunk(channels), Purpose(tuple(classes), size=1), **told)
 
 
+Size = Annotated[int, Field(ge=1)]
+Length = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Colour = tuple[Positive, Positive, Positive]
+
+
+@checked
 def build_model(
     name: str = "cam",
     *,
     classes: tuple[str, ...],
-    size: int,
+    size: Size,
     trunk: str = "resnet50",
     weights: str = "none",
     trunk_options: Mapping[str, Any] | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    boost: float = 1.0,
-    embedding_dim: int = 0,
+    mean: tuple[float, float, float] | None = None,
+    std: Colour | None = None,
+    boost: Positive = 1.0,
+    embedding_dim: Length = 0,
     options: Mapping[str, Any] | None = None,
 ) -> Model:
     """Build a model by name.
@@ -125,18 +135,20 @@ def build_model(
     told = share_options(name, cls, boost, embedding_dim) | check_options(name, cls, options or {})
     if len(classes) < 2:
         raise UsageError(f"A multi-label model needs two classes or more, not {len(classes)}.")
+    if len(set(classes)) < len(classes):
+        raise UsageError("classes names one class twice; every logit has a name of its own.")
     built = build_trunk(trunk, weights, trunk_options or {}, size)
     noted = built.colours or (IMAGENET_MEAN, IMAGENET_STD)
-    mean, std = tuple(mean or noted[0]), tuple(std or noted[1])
-    model = cls(built.trunk, Purpose(tuple(classes), size, mean, std), **told)
+    colours = tuple(mean or noted[0]), tuple(std or noted[1])
+    model = cls(built.trunk, Purpose(tuple(classes), size, *colours), **told)
     model.recipe = {
         "name": full_name(name),
         "trunk": trunk,
         "trunk_options": dict(trunk_options or {}),
         "classes": list(classes),
         "size": size,
-        "mean": list(mean),
-        "std": list(std),
+        "mean": list(colours[0]),
+        "std": list(colours[1]),
         "boost": boost,
         "embedding_dim": embedding_dim,
         "options": dict(options or {}),

@@ -13,6 +13,7 @@ from tacit.errors import DataError, TacitError, UsageError, unknown_name
 from tacit.files import read_json, write_atomically, write_text
 from tacit.models import build_model
 from tacit.models.saved import FORMAT, find_fault
+from tacit.ranges import checked
 from tacit.registry import require_trust
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def check_loadable(model: Any, config: Mapping[str, Any] | None = None) -> None:
         raise UsageError(f"This {type(model).__name__} could not be loaded again: {fault}.")
 
 
+@checked
 def save_model(
     model: Model, folder: Path | str, state: Mapping[str, Tensor] | None = None, **extra: Any
 ) -> None:
@@ -73,6 +75,7 @@ def save_model(
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
+@checked
 def load_model(folder: Path | str) -> Model:
     """Read back a model that `save_model` wrote, ready for inference."""
     from safetensors import SafetensorError

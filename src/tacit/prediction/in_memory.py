@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from PIL import Image
 from tacit.data.open_image import open_image, to_rgb
 from tacit.devices import choose_device, predict_probabilities
 from tacit.errors import DataError, UsageError
+from tacit.files import is_there
 from tacit.images.views import plain
 from tacit.models.artefact import USUAL_THRESHOLD, load_model
 from tacit.models.base import Model
@@ -23,7 +24,9 @@ from tacit.models.folding import fold, prepare_for_inference
 from tacit.prediction.inputs import find_images
 from tacit.prediction.plan import check_counts, check_threshold
 from tacit.prediction.stored_goals import choose_thresholds
+from tacit.ranges import checked
 
+Precision = Literal["fp32", "bf16"]
 AnyImage = str | Path | Image.Image | NDArray[np.uint8]
 
 
@@ -52,6 +55,7 @@ class Predictions:
         ]
 
 
+@checked
 def predict(
     model: Model | str | Path,
     images: AnyImage | Iterable[AnyImage],
@@ -60,7 +64,7 @@ def predict(
     goal: str | None = None,
     batch: int = 32,
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
 ) -> Predictions:
     """Predict the classes of images. For many of them, `tacit predict` is the better way.
 
@@ -93,6 +97,11 @@ def predict(
         ready: Any = model
         training, on = model.training, model.mean.device
     else:
+        if not isinstance(model, str | Path):
+            raise UsageError(
+                f"model is a folder that `tacit train` wrote, or a model of `build_model`, not "
+                f"{describe(model)}."
+            )
         folder = Path(model)
         loaded = load_model(folder)
         thresholds = choose_thresholds(folder, threshold, goal)
@@ -135,10 +144,13 @@ def name_image(image: AnyImage, number: int) -> str:
 def list_images(images: Any) -> Iterable[AnyImage]:
     """Return images one by one, also where there is only one, or a folder of them."""
     if isinstance(images, str | Path):
+        if not str(images).strip():
+            raise UsageError("images are paths, and this one is blank.")
         return list_files(Path(images))
     if isinstance(images, Image.Image) or getattr(images, "ndim", 0) == 3:
         return [images]
-    if not isinstance(images, Iterable) or isinstance(images, bytes | dict):
+    is_scalar = getattr(images, "ndim", 1) == 0
+    if not isinstance(images, Iterable) or isinstance(images, bytes | dict) or is_scalar:
         raise UsageError(
             f"images are paths, PIL images, arrays (H, W, 3) of 8 bits, or a folder of images, "
             f"not {describe(images)}."
@@ -148,6 +160,8 @@ def list_images(images: Any) -> Iterable[AnyImage]:
 
 def list_files(path: Path) -> Iterable[Path]:
     """Return the images of a folder, or the one image that is no folder."""
+    if not is_there(path):
+        raise DataError(f"There is no image at {path}.")
     if not path.is_dir():
         return [path]
     found = list(find_images(path))

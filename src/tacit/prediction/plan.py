@@ -21,6 +21,7 @@ from tacit.prediction.inputs import Names, read_stamp
 
 PLAN = "_plan.json"
 FORMATS = ("parquet", "csv", "jsonl")
+WORDS = {"format": FORMATS, "precision": ("fp32", "bf16"), "reading": ("exact", "fast")}
 MOST_THREADS = 1024  # torch takes any number, and then starts as many
 
 
@@ -59,6 +60,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
+        for name, words in WORDS.items():
+            if (said := getattr(self, name)) not in words:
+                raise UsageError(f"--{name} is one of {', '.join(words)}, not {said}.")
         is_top = re.fullmatch(r"top[1-9][0-9]{0,5}", self.scores)
         if self.scores not in ("all", "none") and not is_top:
             raise UsageError(f"'{self.scores}' are no scores; use all, none, top5 or the like.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 
-from tacit.repair.verdicts import Verdict
+from tacit.repair.verdicts import STATES, Verdict
 
 Cell = tuple[int, int]
 """The numbers of an image and a class."""
+
+RECENT = 100  # looks at the queue from which the next ones are guessed
 
 
 class Answers:
@@ -26,6 +28,7 @@ class Answers:
         self.pending: list[tuple[Cell, str, str]] = []
         self.by_image: dict[int, set[int]] = {}
         self.refuted: dict[int, dict[int, None]] = {}  # class -> images where somebody said absent
+        self.recent: deque[bool] = deque(maxlen=RECENT)  # of the queue: whether the class was there
         self.counts: Counter[tuple[str, str]] = Counter()  # of class and answer that stand
         self._stacks: dict[tuple[Cell, str], list[Verdict]] = {}
         self._order: dict[str, list[tuple[Cell, Verdict]]] = {}
@@ -40,6 +43,8 @@ class Answers:
         stack = self._stacks.setdefault((cell, verdict.who), [])
         order = self._order.setdefault(verdict.who, [])
         before = stack[-1] if stack else None
+        if verdict.stream == "queue" and verdict.answer in STATES:
+            self.recent.append(verdict.answer == "present")
         if verdict.answer != "undo":
             stack.append(verdict)
             order.append((cell, verdict))

@@ -7,6 +7,7 @@ posterior's part is to make the interval narrow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -290,15 +291,18 @@ def bound_yield(recent: list[bool], looks: int = 100, chance: float = 0.9) -> fl
         looks: How many looks lie ahead.
         chance: How surely it will not be more.
     """
-    from scipy.stats import beta, binom
+    from scipy.special import bdtr, bdtrik, betaincinv
 
     count, hits = len(recent), sum(recent)
     if not count:
         return float(looks)
     # Half of what may go wrong is the share, half is luck.
     beyond = (1 - chance) / 2
-    share = 1.0 if hits == count else float(beta.ppf(1 - beyond, hits + 1, count - hits))
-    return float(binom.ppf(1 - beyond, looks, share))
+    share = 1.0 if hits == count else float(betaincinv(hits + 1, count - hits, 1 - beyond))
+    if share >= 1:
+        return float(looks)
+    most = math.ceil(bdtrik(1 - beyond, looks, share))
+    return float(most - 1 if most and bdtr(most - 1, looks, share) >= 1 - beyond else most)
 
 
 def may_stop(recent: list[bool], least: float, looks: int = 100, chance: float = 0.9) -> bool:

@@ -31,18 +31,18 @@ class LiveQueue:
     """A queue whose order follows what was learned.
 
     Args:
-        learner: What learns.
+        learner: Returns what learns; called on the thread, because it may take long to be made.
         queue: The suspects.
         answered: Returns every answered cell by its number; None where nobody is sure.
     """
 
     def __init__(
         self,
-        learner: Learner,
+        learner: Callable[[], Learner],
         queue: Queue,
         answered: Callable[[], dict[int, bool | None]],
     ) -> None:
-        self.learner, self.queue, self.answered = learner, queue, answered
+        self._make, self.queue, self.answered = learner, queue, answered
         self.turns = 0  # how often the queue was made anew
         self.failed: Exception | None = None
         self._known = 0
@@ -69,15 +69,18 @@ class LiveQueue:
 
     def _work(self) -> None:
         try:
+            self.queue.rest_is_read.wait()
             self.queue.wait()
+            learner = None
             while True:
                 self._changed.wait()
                 self._changed.clear()
                 if self._closed:
                     return
+                learner = learner or self._make()
                 sure = {cell: said for cell, said in self.answered().items() if said is not None}
-                self.learner.update(sure)
-                self.queue.rank_anew(self.learner.posterior)
+                learner.update(sure)
+                self.queue.rank_anew(learner.posterior)
                 self.turns += 1
         except Exception as error:  # a review goes on in the order that it has
             self.failed = error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class LiveAudit:
         seed: Of the draw.
         answered: Returns every answered cell by its number; whether the class is there, or None if
             that is not sure.
+        beneath: (C,) sum of the posteriors of what the suspects leave out, where it is known.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class LiveAudit:
         labels: SparseLabels,
         seed: int,
         answered: Callable[[], dict[int, bool | None]],
+        beneath: Sequence[float] | None = None,
     ) -> None:
+        self.beneath = None if beneath is None else np.asarray(beneath, np.float64)
         self.path, self.queue, self.labels, self.seed = path, queue, labels, seed
         self.answered = answered
         self.cells: list[Cell] = []
@@ -131,6 +134,7 @@ class LiveAudit:
             looks,
             self.seed,
             labels=self.labels,
+            beneath=self.beneath,
         )
         with suppress(OSError):  # what cannot be kept is drawn from the same seed again
             write_text(self.path, json.dumps(audit.to_dict()))

@@ -24,7 +24,7 @@ from tacit.repair.verdicts import Stream
 AXES = 256
 """Fewer principal axes than for a list that is made once: a page must not wait."""
 STEPS = 6
-AUDIT_EVERY, LEARN_EVERY = 5, 10
+AUDIT_EVERY, LEARN_EVERY = 5, 20
 """Of a page, every so many cells are of the audit, and are asked to learn from."""
 
 
@@ -154,10 +154,9 @@ class Loop:
                 cell, chance = int(audit.cells[place]), float(audit.probabilities[place])
                 page.append(Question(cell, "audit", float(posterior[cell]), chance))
                 open_[cell] = False
-        gain = np.where(open_, posterior, -1.0)
+        gain = posterior
         if class_weights is not None:
-            gain = np.where(open_, self.posterior * np.asarray(class_weights), 0).ravel()
-            gain[~open_] = -1
+            gain = (self.posterior * np.asarray(class_weights)).ravel()
         taught = count // LEARN_EVERY
         for worth, wanted in ((posterior * (1 - posterior), taught), (gain, count - len(page))):
             # The second time, all that is left of the page.

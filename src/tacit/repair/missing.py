@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tacit.errors import DataError, UsageError
 from tacit.labels import SparseLabels
+from tacit.ranges import checked
 from tacit.repair.ratios import (
     Blocks,
     Counts,
@@ -127,6 +128,7 @@ class Missing:
             yield from self.top(count)[known:]
 
 
+@checked
 def find_missing(
     labels: Any,
     scores: Any,
@@ -142,8 +144,8 @@ def find_missing(
     then tell known positives from missed ones.
 
     Say how complete the labels are, if you know: by ``labelling_rate`` or ``labels_per_image``.
-    Left out, it is estimated from the scores as well as these can tell, which is from one side:
-    known labels are all there may be. An audit measures it.
+    Left out, it is estimated from the scores as well as these can tell, which is not
+    well where the model has learned from these labels. An audit measures it.
 
     Args:
         labels: (N, C), 1 known positive, 0 unknown, -1 known negative; an array, `SparseLabels`, a
@@ -154,8 +156,8 @@ def find_missing(
         labels_per_image: How many labels an image should have on average.
     """
     names = classes or _find_names(labels) or _find_names(scores)
-    known = labels if isinstance(labels, SparseLabels) else _to_array(labels).astype(np.int8)
-    given = _to_array(scores)
+    known = labels if isinstance(labels, SparseLabels) else _to_array("labels", labels)
+    given = _to_array("scores", scores)
     shape = known.shape
     if len(shape) != 2 or given.shape != shape or not min(shape):
         raise UsageError(
@@ -164,8 +166,12 @@ def find_missing(
     names = tuple(map(str, names or range(shape[1])))
     if len(names) != shape[1]:
         raise UsageError(f"There are {len(names)} names for {shape[1]} classes.")
-    if not isinstance(known, SparseLabels) and not np.isin(known, (-1, 0, 1)).all():
-        raise DataError("Labels hold 1 known positive, 0 unknown and -1 known negative alone.")
+    if len(set(names)) < len(names):
+        raise UsageError("classes names one class twice; every column has a name of its own.")
+    if not isinstance(known, SparseLabels):
+        if not np.isin(known, (-1, 0, 1)).all():
+            raise DataError("Labels hold 1 known positive, 0 unknown and -1 known negative alone.")
+        known = known.astype(np.int8)
     if not np.isfinite(given).all():
         broken = int((~np.isfinite(given)).sum())
         raise DataError(f"{broken:,} of {given.size:,} scores are no numbers, and have no rank.")
@@ -229,7 +235,7 @@ def find_prior(
     """Find how much is missing of each class.
 
     See `GUESS` and `CLASS_SPREAD` for how far the labelling rate of all classes, and each class's
-    own, may be off. A rate that was estimated is a bound: at most so much is missing.
+    own, may be off. One that was estimated from scores says little; see `describe_prior`.
     """
     positives = counts.positive.sum(1)
     if not positives.sum():
@@ -243,18 +249,21 @@ def find_prior(
         rate, rests_on = labelling_rate, "stated"
     elif labels_per_image is not None:
         present = positives.sum() / counts.images
-        if labels_per_image < present:
+        if not present <= labels_per_image <= len(positives):
             raise UsageError(
-                f"There are {present:.2f} known labels an image, more than {labels_per_image:g}."
+                f"There are {present:.2f} known labels an image, of {len(positives)} classes, so "
+                f"that labels_per_image is not {labels_per_image:g}."
             )
         rate, rests_on = present / labels_per_image, "labels per image"
     else:
         rate, rests_on = estimate_rate(counts, seen), "estimated"
-    rates = share_rate(rate, seen, positives)
+    rates = share_rate(rate, seen, measure_telling(counts, seen), positives)
     missing = np.minimum(positives * (1 / rates - 1), counts.unknown.sum(1))
-    ends = _bound(rates, rests_on, CLASS_SPREAD, positives, counts)
-    whole = np.full(len(rates), rate)
-    few, most = _bound(whole, rests_on, 0.0, positives, counts)
+    lowest, whole = rates, rate
+    if rests_on == "estimated":  # what the scores do not rule out
+        lowest, whole = np.minimum(rates, seen), float(positives.sum() / (positives / seen).sum())
+    ends = _bound(lowest, rests_on, CLASS_SPREAD, positives, counts)
+    few, most = _bound(np.full(len(rates), whole), rests_on, 0.0, positives, counts)
     return Prior(rate, rests_on, rates, missing, *ends, float(few.sum()), float(most.sum()))
 
 
@@ -283,21 +292,29 @@ def estimate_rate(counts: Counts, seen: Floats) -> float:
     Scores that tell nothing would have it that everything is missing: known positives are as rare
     among the highest of them as anywhere. So each class counts as far as they are less rare there.
     """
+    positives = counts.positive.sum(1)
+    missing = measure_telling(counts, seen) * positives * (1 / seen - 1)
+    return float(positives.sum() / (positives + missing).sum())
+
+
+def measure_telling(counts: Counts, seen: Floats) -> Floats:
+    """Return how much scores tell of each class, (C,): 0 for nothing, near 1 for a lot."""
     positives, unknown = counts.positive.sum(1), counts.unknown.sum(1)
     anywhere = positives / np.maximum(positives + unknown, 1)
-    told = np.clip(1 - anywhere / seen, 0, 1)
-    return float(positives.sum() / (positives + told * positives * (1 / seen - 1)).sum())
+    telling: Floats = np.clip(1 - anywhere / seen, 0, 1)
+    return telling
 
 
-def share_rate(rate: float, seen: Floats, positives: Floats) -> Floats:
+def share_rate(rate: float, seen: Floats, telling: Floats, positives: Floats) -> Floats:
     """Return a labelling rate for each class that together make up the one of all, (C,).
 
-    Each lies halfway, on the scale of logarithms, between the rate of all and what was measured
-    for the class: a class that is hard to see looks less often labelled than it is.
+    Each lies between the rate of all and what was measured for the class, halfway on the scale of
+    logarithms where scores tell a lot of it: a class that is hard to see looks less often labelled
+    than it is.
     """
     if rate == 1:
         return np.ones_like(seen)
-    drawn = np.sqrt(rate * seen)
+    drawn = rate * (seen / rate) ** (telling / 2)
     wanted = positives.sum() / rate
     low, high = 1e-3, 1e3
     for _ in range(60):
@@ -331,13 +348,24 @@ def describe_prior(prior: Prior) -> str:
     if prior.rests_on == "labels per image":
         return f"It rests on the labels per image that were stated: {share} of them are known."
     return (
-        f"It rests on a labelling rate of {share}, which was estimated from scores alone and can "
-        f"only be too low: so much is missing at most. An audit measures it."
+        f"It rests on a labelling rate of {share}, estimated from scores alone: too low where "
+        f"scores are poor, too high where people name the obvious first or the model has learned "
+        f"from these very labels. An audit measures it."
     )
 
 
-def _to_array(values: Any) -> NDArray[Any]:
+def _to_array(what: str, values: Any) -> NDArray[Any]:
     """Return an array of what has rows and columns: tables, sparse matrices, tensors, lists."""
+    array = _read_array(values)
+    if array.dtype.kind not in "biuf":
+        raise UsageError(
+            f"{what} are numbers, an array of images by classes, not {type(values).__name__} of "
+            f"{array.dtype}."
+        )
+    return array
+
+
+def _read_array(values: Any) -> NDArray[Any]:
     if hasattr(values, "column_names") and hasattr(values, "column"):  # Arrow
         return np.column_stack([values.column(k).to_numpy() for k in range(values.num_columns)])
     if hasattr(values, "toarray"):  # SciPy

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
 from tacit.registry import require_trust
+from tacit.repair.learning import Learner
 from tacit.repair.session import AUDIT_SHARE, Review
 from tacit.repair.store import Store
 from tacit.repair.suspects_file import SuspectsFile
 from tacit.runs.folder import Run
 
 STORE = "verdicts.sqlite"
+FEW = 5000  # images, the features of which may be computed while people answer
+MOST_CELLS = 20_000_000  # that what learns keeps in memory
 
 
 def open_review(
@@ -22,6 +26,7 @@ def open_review(
     data: str | Path | None = None,
     *,
     audit_share: float = AUDIT_SHARE,
+    learn: bool = True,
     **options: Any,
 ) -> Review:
     """Open the review of a run, or of a file of suspects, where one stopped.
@@ -30,21 +35,25 @@ def open_review(
         target: A run folder with suspects, or a file of suspects.
         data: The labels that a file of suspects is about.
         audit_share: Share of the questions that are drawn at random, to count what is missing.
+        learn: Make the queue of a run anew from the answers, where the features of its images are
+            kept, or soon computed.
         options: What `tacit.load` takes to read the labels.
     """
-    target = Path(target)
+    target, learner = Path(target), None
     if target.is_dir():
         if data is not None or options:
             raise UsageError(f"The run in {target} knows its data; leave --data out.")
         run = Run(target)
         file = SuspectsFile(run.repair / run.suspects_file.name)
         source = _read_source_of(run)
+        if learn and _is_quick(run, source):
+            learner = partial(_make_learner, run, source, file.about.get("labelling_rate"))
     else:
         file = SuspectsFile(target)
         if data is None:
             raise UsageError(f"{target} is about data that it does not hold; add --data LABELS.")
         source = _read_matching(Path(data), options, file.about.get("data"))
-    return open_source(file, source, audit_share=audit_share)
+    return open_source(file, source, audit_share=audit_share, learner=learner)
 
 
 def open_source(file: SuspectsFile, source: Source, **options: Any) -> Review:
@@ -57,6 +66,29 @@ def open_source(file: SuspectsFile, source: Source, **options: Any) -> Review:
     """
     store = Store.open(file.path.with_name(STORE), source.fingerprint(), source.classes)
     return Review(store, file, source, **options)
+
+
+def _is_quick(run: Run, source: Source) -> bool:
+    """Whether learning from answers takes seconds, and memory for it is there."""
+    images, classes = source.labels.shape
+    kept = run.config.data.store is not None or images <= FEW
+    return kept and images * classes <= MOST_CELLS
+
+
+def _make_learner(run: Run, source: Source, labelling_rate: float | None) -> Learner:
+    """Return what learns from answers, on the features of a run's trunk."""
+    import numpy as np
+
+    from tacit.devices import choose_device
+    from tacit.features.keys import key_images
+    from tacit.repair.finding import read_features
+    from tacit.repair.loop import Loop
+
+    groups = None if source.side is None else source.side.groups
+    if groups is None:  # equal images are in one fold
+        groups = np.unique(key_images(source, range(len(source))), return_inverse=True)[1]
+    features = read_features(run, source, choose_device("auto"))
+    return Loop(features, source.labels, groups=groups, labelling_rate=labelling_rate)
 
 
 def _read_source_of(run: Run) -> Source:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tacit.repair.audit import bound_yield
 from tacit.repair.lookalikes import Examples
 from tacit.repair.session import Question, Review
 
+LEAST_RECENT = 20  # looks before anything is said of the next ones
+NARROW = 0.6  # width of an interval that is worth telling
 OTHERS = 6  # more suspects of the same image that are shown beside a question
 
 
@@ -116,19 +119,41 @@ def describe_history(review: Review, who: str, skip: int, most: int) -> dict[str
 
 
 def describe_report(review: Review, who: str) -> dict[str, Any]:
-    """Describe how far the review is, class by class."""
+    """Describe how far the review is, class by class, and what the audit says."""
     counts, labels = review.answers.counts, review.source.labels.per_class(1)
-    left = review.queue.count_classes(~review.queue.done)
-    rows = []
+    left, audit = review.queue.count_classes(~review.queue.done), review.audit.result
+    rows, unknown = [], review.source.labels.per_class(0)
     for column, name in enumerate(review.source.classes):
         said = [counts[name, answer] for answer in ("present", "absent", "unsure")]
         if left[column] or any(said):
             numbers = (int(labels[column]), *said, int(left[column]))
             rows.append([name, *(f"{number:,}" for number in numbers)])
+            if audit is not None and audit.looks:
+                # No fewer than were found, and no more than there are unknown cells.
+                low, high = (
+                    min(max(float(bound[column]), said[0]), int(unknown[column]))
+                    for bound in (audit.per_class_low, audit.per_class_high)
+                )
+                rows[-1].append(f"{low:,.0f} to {high:,.0f}")
     rows.sort(key=lambda row: -int(row[2].replace(",", "")))
+    columns = ["class", "labels before", "missing, found", "not there", "not sure", "waiting"]
     return {
-        "sentence": review.sentence(),
-        "columns": ["class", "labels before", "missing, found", "not there", "not sure", "waiting"],
+        "sentences": [review.sentence(), *describe_audit(review)],
+        "columns": [*columns, "missing in all"] if audit is not None and audit.looks else columns,
         "rows": rows,
         "progress": describe_progress(review, who),
     }
+
+
+def describe_audit(review: Review) -> list[str]:
+    """Say what lies ahead: how good the queue is, and what the next looks will bring."""
+    audit, recent = review.audit.result, list(review.answers.recent)
+    said = []
+    if audit is not None and audit.precision_high - audit.precision_low < NARROW:
+        said.append(
+            f"Of the first {audit.depth:,} suspects, {audit.precision_low:.0%} to "
+            f"{audit.precision_high:.0%} are there."
+        )
+    if len(recent) >= LEAST_RECENT:
+        said.append(f"The next 100 looks will find {bound_yield(recent):.0f} at most.")
+    return said

@@ -105,10 +105,11 @@ def count_scores(blocks: Blocks) -> Counts:
         Scale(odds, known, ones, known),
         Scale(odds, mean, deviation, known),
     )
-    best, *others = [_count(blocks, scale, images) for scale in scales]
-    least = _measure_fit(best) if odds else -np.inf
+    # Scores that are no probabilities do not say by themselves how often a class is known.
+    best, *others = [_count(blocks, scale, images) for scale in scales[0 if odds else 1 :]]
+    least, clearly = _measure_fit(best), CLEARLY if odds else 0.0
     for other in others:
-        if (fit := _measure_fit(other)) > least + CLEARLY * abs(least):
+        if (fit := _measure_fit(other)) > least + clearly * abs(least):
             best, least = other, fit
     return best
 
@@ -197,8 +198,13 @@ def find_posteriors(counts: Counts, ratios: Floats, rates: Floats, total: float)
         rates: (C,) labelling rates.
         total: What is missing in all.
     """
+    shared = np.tile(ratios, (len(rates), 1))
+    if counts.scale.odds.any():  # then it is a ratio of densities, whose mean is one in each class
+        unknown = counts.unknown + 1e-9
+        mean = (unknown * np.exp(shared)).sum(1) / unknown.sum(1)
+        shared = shared - np.log(mean)[:, None]
     with np.errstate(divide="ignore"):
-        odds = (np.log(1 / rates - 1) + counts.scale.odds)[:, None] + ratios
+        odds = (np.log(1 / rates - 1) + counts.scale.odds)[:, None] + shared
     if not total:
         return np.zeros_like(counts.unknown)
     low, high = -20.0, 20.0

@@ -95,7 +95,7 @@ class Review:
         suspects: What is asked about, the most probable first.
         source: The images and labels in which they were found.
         audit_share: Share of the questions that are drawn at random, to count what is missing.
-        learner: Makes the queue anew from the answers, if there is one.
+        learner: Returns what makes the queue anew from the answers, if anything does.
         clock: Tells seconds, for leases.
     """
 
@@ -106,7 +106,7 @@ class Review:
         source: Source,
         *,
         audit_share: float = AUDIT_SHARE,
-        learner: Learner | None = None,
+        learner: Callable[[], Learner] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store, self.source, self.clock = store, source, clock
@@ -121,7 +121,7 @@ class Review:
         self.answers = Answers()
         self.audit = LiveAudit(
             store.path.with_name(AUDIT), self.queue, source.labels, int(store.id[:8], 16),
-            self._answered,
+            self._answered, suspects.about.get("beneath"),
         )  # fmt: skip
         self.live_queue: LiveQueue | None = None
         if learner is not None:

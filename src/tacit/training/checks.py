@@ -45,7 +45,8 @@ def check_features(config: Config, method: Method) -> None:
         if method.makes_images:
             raise UsageError(
                 f"Method '{config.method.name}' shows the model images of its own making, of "
-                f'which no features can be stored; set phases.{number}.features = "fresh".'
+                f'which no features can be stored; set phases.{number}.features = "fresh", or take '
+                f"--preset best, which stores none."
             )
         if config.data.mix != "none":
             raise UsageError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tacit.config import Config
+from tacit.config import AUTO, Config
 from tacit.devices import choose_device, keeping_generators, seed_generators
 from tacit.errors import UsageError
 from tacit.images.loader import ShuffledBatches
@@ -65,7 +65,10 @@ def _build(
         **asked,
     }
     model = build_head(config.model.name, classes=classes, channels=channels, **options)
-    method.setup(Annotations(labels, classes, [str(row) for row in range(len(labels))]))
+    annotations = Annotations(labels, classes, [str(row) for row in range(len(labels))])
+    method.setup(annotations)
+    if method.begins_at_frequency and config.model.head_bias != "random":
+        model.begin_at(method.expect(annotations))
     return Learner(model, method)
 
 
@@ -76,7 +79,8 @@ def _train(
     watch = FiniteWatch([str(row) for row in range(len(maps))], device)
     finished = 0
     for number, phase in enumerate(config.phases):
-        order = ShuffledBatches(len(maps), min(phase.batch, len(maps)), config.run.seed)
+        batch = min(len(maps) if phase.batch == AUTO else phase.batch, len(maps))
+        order = ShuffledBatches(len(maps), batch, config.run.seed)
         freeze_parameters(learner, phase)
         optimiser = build_optimiser(learner, phase)
         schedule = build_schedule(optimiser, phase, phase.epochs * len(order))
@@ -87,8 +91,8 @@ def _train(
             clock, finished = Clock(epoch, phase.epochs, number), finished + 1
             order.set_epoch(finished)
             learner.train()
-            for batch in _list_batches(order, maps, labels, learner.method.views):
-                update.take(batch, clock)
+            for some in _list_batches(order, maps, labels, learner.method.views):
+                update.take(some, clock)
             watch.flush()
             learner.method.end_epoch(clock, lambda: _predict(learner, maps))
 

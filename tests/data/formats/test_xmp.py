@@ -162,6 +162,19 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         read_listing(tmp_path, format="xmp")
 
 
+def test_a_sidecar_that_cannot_be_read_is_passed_over_in_a_glance_only(tmp_path: Path) -> None:
+    write(tmp_path, {"b.jpg.xmp": xmp_packet(["dog"])}, "a.jpg", "b.jpg")
+    (tmp_path / "a.xmp").symlink_to(tmp_path / "gone")
+    assert recognise(tmp_path) == "xmp"
+    with pytest.raises(DataError, match="cannot be read as xmp"):
+        read_listing(tmp_path)
+    (tmp_path / "a.xmp").unlink()
+    with (tmp_path / "a.xmp").open("wb") as file:
+        file.truncate(1 << 27)  # a hole, which takes no room
+    with pytest.raises(DataError, match="too large for a sidecar"):
+        read_listing(tmp_path)
+
+
 def test_a_damaged_packet_in_an_image_is_none(tmp_path: Path) -> None:
     embed(tmp_path / "a.jpg", "<x:a")
     write(tmp_path, {"b.xmp": xmp_packet(["dog"])}, "b.jpg")

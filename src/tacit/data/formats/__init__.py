@@ -13,6 +13,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tacit.errors import DataError, UsageError, unknown_name
+from tacit.files import is_there
+from tacit.ranges import checked
 from tacit.registry import Row, check_options, find
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def is_writable(name: str) -> bool:
 
 def recognise(path: Path) -> str:
     """Return the name of the format that a file or folder is in."""
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"There is nothing at {path}.")
     found: dict[str, Match] = {}
     for name in FORMATS:
@@ -123,6 +125,7 @@ def recognise(path: Path) -> str:
     )
 
 
+@checked
 def read_listing(
     path: Path,
     *,
@@ -143,7 +146,7 @@ def read_listing(
     reader = find_reader(format) if format else None
     if absent not in (None, "unknown", "negative"):
         raise UsageError(f"'{absent}' is no meaning of absence; use unknown or negative.")
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"There is nothing at {path}.")
     name = format or recognise(path)
     reader = reader or find_reader(name)
@@ -160,6 +163,7 @@ def read_listing(
     return listing
 
 
+@checked
 def write_listing(listing: Listing, path: Path, format: str = "table", **options: Any) -> list[str]:
     """Write labels in a format, or refuse what it cannot say; nothing is ever written over.
 
@@ -172,6 +176,10 @@ def write_listing(listing: Listing, path: Path, format: str = "table", **options
     Returns:
         What a person should know about the result, a sentence each.
     """
+    if not hasattr(listing, "split_names"):
+        raise UsageError(
+            f"A listing is written, as `read_listing` returns it, not a {type(listing).__name__}."
+        )
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     if not is_writable(format):

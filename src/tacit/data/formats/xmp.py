@@ -34,7 +34,7 @@ ABSENT = "urn:tacit:labels# absent"
 STEPS = {TAGS: "/", TREE: "|"}
 INTERNAL = "_Digikam"  # what digiKam notes for itself
 SUFFIX = ".xmp"
-FEW, GLANCE = 16, 2000
+FEW, GLANCE, LARGEST = 16, 2000, 1 << 26
 Hierarchy = Literal["ancestors", "leaf"]
 
 
@@ -98,14 +98,12 @@ def recognise(path: Path) -> Match | None:
         return None
     files = list(islice(_list_files(path), GLANCE))
     sidecars = [file for file in files if file.suffix.lower() == SUFFIX]
-    if any(_says_keywords(file.read_bytes(), file) for file in sidecars[:FEW]):
+    if any(_says_keywords(file) for file in sidecars[:FEW]):
         return Match("sidecars with keywords", CONTENT)
     if any(next(path.glob(f"*.{suffix}"), None) for suffix in TABLES):
         return None
     images = [file for file in files if is_image(file.name)]
-    if not any(
-        _says_keywords(read_packet(file), file) for file in images[:: len(images) // FEW + 1]
-    ):
+    if not any(_says_keywords(file) for file in images[:: len(images) // FEW + 1]):
         return None
     # Images for training have keywords as well; but folders of years are no classes.
     years = all(re.match(r"\d{4}(?!\d)", folder.name) for folder in list_folders(path))
@@ -118,11 +116,22 @@ def _list_files(path: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names))
 
 
-def _says_keywords(content: bytes, where: Path) -> bool:
+def _says_keywords(file: Path) -> bool:
+    """Whether there are keywords in a sidecar or in an image."""
     try:
-        return bool(content) and any(read_keywords(content, where).items.values())
-    except DataError:
+        if file.suffix.lower() == SUFFIX:
+            return any(read_sidecar(file).items.values())
+        packet = read_packet(file)
+        return bool(packet) and any(read_keywords(packet, file).items.values())
+    except (DataError, OSError):
         return False
+
+
+def read_sidecar(file: Path) -> Keywords:
+    """Read the keywords of a sidecar."""
+    if file.stat().st_size > LARGEST:
+        raise DataError(f"{file} is too large for a sidecar of an image.")
+    return read_keywords(file.read_bytes(), file)
 
 
 def find_sidecars(folder: Path) -> dict[str, Path]:
@@ -194,7 +203,7 @@ def _read_image(image: str, root: Path, places: list[dict[str, Path]]) -> tuple[
     """Return an image's keywords, and whether they are those of a sidecar."""
     for sidecars in places:
         for file in sidecars_of(image, sidecars):
-            found = read_keywords(file.read_bytes(), file)
+            found = read_sidecar(file)
             if found.items:
                 return found, True
     packet = read_packet(root / image)

@@ -12,7 +12,7 @@ const thumbOf = (row, description) => imageOf(`/image/${row}/160`, description);
 export function showQuestion(question, boxed) {
   const { label, image, box } = question;
   find("asked").replaceChildren(make("em", {}, make("bdi", {}, label)), ": is it here?");
-  find("sure").textContent = sureness(question);
+  find("sure").textContent = sureness(question, boxed);
   find("crop").replaceChildren(box ? cropOf(question, label, image) : wholeOf(question));
   find("caption").replaceChildren(make("bdi", {}, image));
   const holder = find("whole-holder");
@@ -32,10 +32,11 @@ export function showQuestion(question, boxed) {
   markGiven(question.given);
 }
 
-function sureness({ posterior, given }) {
+// What the model thinks would sway the answer, and tell which questions were drawn at random.
+function sureness({ posterior, given }, asked) {
   const said = { present: "You said yes.", absent: "You said no.", unsure: "You were not sure." };
   if (given) return said[given];
-  if (posterior === null) return "";
+  if (posterior === null || !asked) return "";
   return `The model says ${Math.round(posterior * 100)} %.`;
 }
 

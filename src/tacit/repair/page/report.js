@@ -5,7 +5,7 @@ import { find, make } from "./dom.js";
 
 export async function showReport(user) {
   const told = await ask("/api/report", { user });
-  find("report-lead").textContent = told.sentence;
+  find("report-lead").replaceChildren(...told.sentences.map((each) => make("span", {}, `${each} `)));
   const head = make("tr", {}, ...told.columns.map((name) => make("th", { scope: "col" }, name)));
   const rows = told.rows.map(([name, ...cells]) => make("tr", {},
     make("th", { scope: "row" }, make("bdi", {}, name)),

@@ -52,15 +52,22 @@ def find_suspects(suspects: SuspectsFile, listing: Listing, above: float) -> Sus
     rows = {image: row for row, image in enumerate(listing.images)}
     columns = {name: column for column, name in enumerate(listing.classes)}
     found: dict[str, list[tuple[str, float]]] = {}
+    seen = strange = 0
     for block in suspects.blocks(("image", "class", "posterior")):
         posteriors = block["posterior"].to_numpy(zero_copy_only=False)
         for number in np.flatnonzero(posteriors >= above):
             image, name = (block[key][int(number)].as_py() for key in ("image", "class"))
             row, column = rows.get(image), columns.get(name)
+            seen, strange = seen + 1, strange + (row is None)
             if row is not None and column is not None and not listing.labels[row][column]:
                 found.setdefault(image, []).append((name, float(posteriors[number])))
         if len(posteriors) and posteriors[-1] < above:
             break
+    if seen and strange == seen:
+        raise DataError(
+            f"{suspects.path} is about images of which '{listing.name}' has none; it was found for "
+            f"other labels. Find the suspects of these, or name theirs."
+        )
     return found
 
 

@@ -19,8 +19,8 @@ from tacit.data.formats.xmp import (
     TAGS,
     TREE,
     find_sidecars,
-    read_keywords,
     read_packet,
+    read_sidecar,
     sidecars_of,
 )
 from tacit.data.listing import Listing
@@ -109,7 +109,7 @@ def edit_sidecars(
 def _find_source(image: str, root: Path, places: list[dict[str, Path]]) -> tuple[str, bytes]:
     """Return what an image's sidecar is called, and what it, or the image itself, says now."""
     found = [file for sidecars in places for file in sidecars_of(image, sidecars)]
-    said = [file for file in found if read_keywords(file.read_bytes(), file).items]
+    said = [file for file in found if read_sidecar(file).items]
     if found:
         file = (said or found)[0]
         # Below its folder as the image is below the images.
@@ -124,7 +124,7 @@ def _learn_paths(places: list[dict[str, Path]]) -> dict[str, list[str]]:
     found: dict[str, set[tuple[str, ...]]] = {}
     for sidecars in places:
         for file in sidecars.values():
-            for steps in read_keywords(file.read_bytes(), file).paths():
+            for steps in read_sidecar(file).paths():
                 for last in range(1, len(steps) + 1):
                     found.setdefault(steps[last - 1], set()).add(tuple(steps[:last]))
     return {name: list(next(iter(paths))) for name, paths in found.items() if len(paths) == 1}

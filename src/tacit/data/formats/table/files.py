@@ -67,7 +67,8 @@ def to_table(value: Any) -> pa.Table:
         return pa.Table.from_pandas(value, preserve_index=False)
     except (pa.ArrowException, TypeError, AttributeError, ImportError, ValueError) as error:
         raise DataError(
-            f"A {type(value).__name__} is no table that can be read: {error}."
+            f"labels are a path, or a table of pandas, polars or Arrow, and a "
+            f"{type(value).__name__} is no table that can be read: {error}."
         ) from error
 
 
