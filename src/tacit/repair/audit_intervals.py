@@ -11,6 +11,10 @@ Counts = NDArray[np.int64]
 PRIOR_LOOKS = 6.0
 """So many looks the posterior is worth when the share of a stratum is guessed for its variance."""
 
+DOUBT = 0.3
+"""So many hits and misses are added to each stratum for its variance. Without, posteriors that are
+too low where they are lowest made intervals too narrow: 80 of 100 audits of 200 looks held."""
+
 STEPS = np.linspace(-12.0, 8.0, 801)
 """Shifts of log odds that are tried."""
 
@@ -43,7 +47,7 @@ def bound_total(
     seen = looks > 0
     factor = hits.sum() / max(float((looks * thought).sum()), 1e-9) if seen.any() else 1.0
     scaled = np.clip(thought * (factor if hits.sum() else 1.0), 1e-6, 1 - 1e-6)
-    shape = (hits + PRIOR_LOOKS * scaled) / (looks + PRIOR_LOOKS)
+    shape = (hits + PRIOR_LOOKS * scaled + DOUBT) / (looks + PRIOR_LOOKS + 2 * DOUBT)
     odds = np.log(shape / (1 - shape))
     shares = 1 / (1 + np.exp(-(odds[:, None] + STEPS)))  # (S, steps)
     totals = sizes @ shares
