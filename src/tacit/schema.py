@@ -150,9 +150,7 @@ class Phase(Section):
     features: Literal["fresh", "stages", "maps", "pooled"] = Field(
         "fresh", description="what is computed once of an image"
     )
-    versions: int = Field(
-        1, ge=1, le=2, description="versions of an image that features are of; 2 adds the mirrored"
-    )
+    versions: int = Field(1, ge=1, le=2, description="versions of an image that features are of")
 
 
 class RunConfig(Section):
@@ -181,9 +179,7 @@ class RunConfig(Section):
 class DecideConfig(Section):
     """What decided labels are for."""
 
-    goal: str = Field(
-        "f1", description="f1, precision=0.9, labels=3, coverage=0.9 or looks=0.5, see evaluation"
-    )
+    goal: str = Field("f1", description="what labels are decided for")
     labels_per_image: Positive | None = Field(
         None,
         description="how many labels an image has on average, where you know; left out, counted "

@@ -119,6 +119,18 @@ def test_an_area_is_width_times_height_of_what_is_not_turned_over() -> None:
             assert np.flatnonzero(drawn == 1).tolist() == sorted(largest)
 
 
+def test_of_classes_as_large_as_each_other_the_first_is_salient() -> None:
+    classes = 60
+    corners = np.tile(np.array([0, 0, 2, 3], dtype=np.float32), (classes, 1))
+    boxes = Boxes(np.zeros(classes, dtype=np.int64), np.arange(classes, dtype=np.int32), corners)
+    labels = SparseLabels.of(np.ones((1, classes), dtype=np.int8))
+    names = tuple(f"{number:02}" for number in range(classes))
+    listing = Listing("one", Path(), ["1"], names, labels, boxes=boxes)
+    for keep in (1, 7):
+        drawn = np.flatnonzero(observe(listing, "salient", keep).dense()[0] == 1)
+        assert drawn.tolist() == list(range(keep))
+
+
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(DataError, match="has no boxes, and 'area'"):
         observe(make(boxes=False), "area")

@@ -98,6 +98,7 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_large_tables_get_fewer_resamples_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (count_resamples(100_000, 2), count_resamples(10_000_000, 2)) == (500, 0)
     monkeypatch.setattr(intervals, "MOST_CELLS", 1_000)
     assert count_resamples(1, 1) == 1_000 and count_resamples(2, 4) == 125
     assert count_resamples(11, 1) == 0

@@ -300,3 +300,9 @@ def test_identification_refuses_tables_that_do_not_fit() -> None:
         identification(suspects, labels + 2, labels)
     with pytest.raises(ValueError, match="truth must be 1, 0 or -1"):
         identification(suspects, labels, labels - 2)
+
+
+def test_of_many_classes_with_one_score_the_first_are_the_best() -> None:
+    scores, truth = np.zeros((3, 70), dtype=np.float32), np.zeros((3, 70), dtype=np.int8)
+    truth[:, [0, 3, 60]] = 1
+    assert precision_recall_at_k(scores, truth, 5) == pytest.approx((2 / 5, 2 / 3))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import platform
+import tomllib
 from collections import defaultdict
+from pathlib import Path
 
 
 def write_page(
@@ -41,6 +43,7 @@ def write_page(
         "| file | killed | equivalent | lived |",
         "|---|---:|---:|---:|",
     ]
+    lines[-4:-4] = _list_samples()
     files: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for key, result in results.items():
         files[key.split("::")[0]][result] += 1
@@ -52,6 +55,21 @@ def write_page(
     for key in sorted(equivalent):
         lines += [key, f"    {reasons[key]}"]
     return "\n".join([*lines, *([] if equivalent else ["none"]), "```", ""])
+
+
+def _list_samples() -> list[str]:
+    """Return the samples that were tried before tests were mended for them."""
+    text = (Path(__file__).parent / "samples.toml").read_text(encoding="utf-8")
+    lines = ["## Fresh samples", "", "Each before any test was mended for what lived in it.", ""]
+    lines += ["| day | seed | killed | equivalent | lived | score | 95 % interval |"]
+    lines += ["|---|---:|---:|---:|---:|---:|---|"]
+    for row in tomllib.loads(text)["sample"]:
+        tried = row["killed"] + row["lived"]
+        low, high = interval(row["killed"], tried)
+        cells = [row[key] for key in ("day", "seed", "killed", "equivalent", "lived")]
+        cells += [f"{row['killed'] / tried:.1%}", f"{low:.1%} to {high:.1%}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return [*lines, ""]
 
 
 def interval(killed: int, tried: int) -> tuple[float, float]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from mutants.changes import build_mutant, list_mutants
@@ -111,3 +114,14 @@ def test_the_interval_is_wilsons() -> None:
     for end in (low, high):
         assert abs(0.95 - end) == pytest.approx(1.959964 * (end * (1 - end) / 100) ** 0.5)
     assert interval(0, 0) == (0.0, 1.0)
+
+
+def test_fresh_samples_have_a_table_of_their_own() -> None:
+    page = write_page({"a.py::f::x => y": "killed"}, {}, 9, 1, 0)
+    fresh = page.split("\n\n## Fresh samples\n\n")[1].split("\n\n## By file\n\n")[0]
+    samples = tomllib.loads((Path(__file__).parent / "samples.toml").read_text())["sample"]
+    rows = fresh.splitlines()[4:]
+    assert len(rows) == len(samples) > 0
+    for row, sample in zip(rows, samples, strict=True):
+        low, high = interval(sample["killed"], sample["killed"] + sample["lived"])
+        assert row.endswith(f"| {low:.1%} to {high:.1%} |") and sample["day"] in row

@@ -9,7 +9,7 @@ from tacit.evaluation.checks import Labels, Mask, Scores
 
 RESAMPLES = 1000
 # Fewer resamples where tables are large, and none where even so few would take minutes.
-FEWEST, MOST_CELLS = 100, 400_000_000
+FEWEST, MOST_CELLS, MOST_DRAWN = 100, 400_000_000, 50_000_000
 SHARE = 0.95
 
 Interval = list[float]
@@ -17,7 +17,7 @@ Interval = list[float]
 
 def count_resamples(images: int, classes: int) -> int:
     """Return how many resamples a table of this size is worth; 0 for none."""
-    affordable = MOST_CELLS // (images * classes)
+    affordable = min(MOST_CELLS // (images * classes), MOST_DRAWN // images)
     return min(affordable, RESAMPLES) if affordable >= FEWEST else 0
 
 
@@ -37,29 +37,35 @@ def resample_map(
 
     Each class is sorted once; an image that is drawn twice counts twice.
     """
+    each = np.ascontiguousarray(counts.T).astype(np.int16)  # a row for each image, to be sorted
     total, scored = np.zeros(len(counts)), np.zeros(len(counts))
     for column in range(scores.shape[1]):
         rows = np.flatnonzero(known[:, column])
         order = rows[np.argsort(-scores[rows, column], kind="stable")]
-        area, found = _resample_one(
-            scores[order, column], positive[order, column], counts[:, order]
-        )
-        total += area
-        scored += found
+        if positive[order, column].any():
+            area, found = _resample_one(scores[order, column], positive[order, column], each[order])
+            total += area
+            scored += found
     return 100 * total / np.maximum(scored, 1)
 
 
 def _resample_one(
-    ranked: NDArray[np.floating], positive: Mask, counts: NDArray[np.int32]
+    ranked: NDArray[np.floating], positive: Mask, counts: NDArray[np.int16]
 ) -> tuple[NDArray[np.float64], Mask]:
-    """Return a class's average precision in every resample, and where it has a positive."""
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    taken = np.cumsum(counts, axis=1)[:, ends]
-    hits = np.cumsum(np.where(positive, counts, 0), axis=1)[:, ends]
-    gained = np.diff(hits, axis=1, prepend=0)
-    count = hits[:, -1]
-    area = (gained * (hits / np.maximum(taken, 1))).sum(1) / np.maximum(count, 1)
-    return area, count > 0
+    """Return a class's average precision in every resample, and where it has a positive.
+
+    Only groups of equal scores that hold a positive gain anything, so that images are summed from
+    one such group to the next.
+    """
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) + 1
+    group = np.searchsorted(ends, np.flatnonzero(positive), side="right")
+    group, first = np.unique(group, return_index=True)
+    starts = np.concatenate([[0], ends[group]])[:-1]
+    taken = np.cumsum(np.add.reduceat(counts[: ends[group[-1]]], starts, 0, np.int32), 0)
+    gained = np.add.reduceat(counts[positive], first, 0, np.int32)
+    hits = np.cumsum(gained, 0)
+    area = (gained * (hits / np.maximum(taken, 1))).sum(0) / np.maximum(hits[-1], 1)
+    return area, hits[-1] > 0
 
 
 def resample_of1(

@@ -84,6 +84,7 @@ class SmoothedAssumeNegative(AssumeNegative):
         smoothing: How much is taken off a positive and given to a negative.
     """
 
+    begins_at_frequency = False
     presets: ClassVar[Presets] = {"released": {**RELEASED, "smoothing": 0.1}}
 
     smoothing: Annotated[float, Field(ge=0, le=0.5)] = 0.1
@@ -115,6 +116,7 @@ class WeakAssumeNegative(AssumeNegative):
             weighs as much as all its assumed negatives.
     """
 
+    begins_at_frequency = False
     presets: ClassVar[Presets] = {"released": {**RELEASED, "weight": None}}
 
     weight: Share | None = None

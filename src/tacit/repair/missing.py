@@ -144,8 +144,8 @@ def find_missing(
     then tell known positives from missed ones.
 
     Say how complete the labels are, if you know: by ``labelling_rate`` or ``labels_per_image``.
-    Left out, it is estimated from the scores as well as these can tell, which is from one side:
-    known labels are all there may be. An audit measures it.
+    Left out, it is estimated from the scores as well as these can tell, which is not
+    well where the model has learned from these labels. An audit measures it.
 
     Args:
         labels: (N, C), 1 known positive, 0 unknown, -1 known negative; an array, `SparseLabels`, a
@@ -235,7 +235,7 @@ def find_prior(
     """Find how much is missing of each class.
 
     See `GUESS` and `CLASS_SPREAD` for how far the labelling rate of all classes, and each class's
-    own, may be off. A rate that was estimated is a bound: at most so much is missing.
+    own, may be off. One that was estimated from scores says little; see `describe_prior`.
     """
     positives = counts.positive.sum(1)
     if not positives.sum():
@@ -348,8 +348,9 @@ def describe_prior(prior: Prior) -> str:
     if prior.rests_on == "labels per image":
         return f"It rests on the labels per image that were stated: {share} of them are known."
     return (
-        f"It rests on a labelling rate of {share}, which was estimated from scores alone and can "
-        f"only be too low: so much is missing at most. An audit measures it."
+        f"It rests on a labelling rate of {share}, estimated from scores alone: too low where "
+        f"scores are poor, too high where people name the obvious first or the model has learned "
+        f"from these very labels. An audit measures it."
     )
 
 

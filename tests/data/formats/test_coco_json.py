@@ -30,6 +30,16 @@ def test_crowds_are_present_and_boxes_are_corners(tmp_path: Path) -> None:
     assert listing.boxes.of(2)[0].label == 0
 
 
+def test_boxes_of_an_image_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
+    places = list(range(90))
+    annotations = [
+        {"image_id": 1 + place % 2, "category_id": 1, "bbox": [place, 0, 1, 1]} for place in places
+    ]
+    listing = read(tmp_path, {"annotations": annotations})
+    for row in (0, 1):
+        assert [box.corners[0] for box in listing.boxes.of(row)] == places[row::2]
+
+
 def test_images_without_annotations_stay(tmp_path: Path) -> None:
     listing = read(tmp_path, {"annotations": []})
     assert len(listing) == 3 and listing.labels.count(0) == 9 and listing.boxes is None
