@@ -27,6 +27,7 @@ from tacit.repair.audit import draw_audit, estimate
 from tacit.repair.heads import apply_heads, find_basis, fit_heads
 from tacit.repair.loop import Loop
 from tacit.repair.out_of_fold import CrossFitter, cross_fit, find_targets
+from tacit.runs.folder import versions
 
 LOOKS = (500, 1000, 2000)
 PAGE = 100
@@ -227,17 +228,30 @@ def _page(results: list[dict[str, Any]], truth: np.ndarray) -> str:
             f"{means['fixed_map']:.1f} | {means['loop_map']:.1f} |"
         )
     start = np.mean([row["looks"]["start"] for row in looked]) if looked else float("nan")
+    looking = LOOKING.format(start=start, looks="\n".join(looks)) if looks else ""
     return PAGE_TEXT.format(
-        images=len(truth), classes=truth.shape[1], draws=len(uniform), start=start,
-        ways="\n".join(lines), counts="\n".join(counts), looks="\n".join(looks),
+        images=len(truth), classes=truth.shape[1], draws=len(uniform), looking=looking,
+        ways="\n".join(lines), counts="\n".join(counts),         versions=", ".join(f"{k} {v}" for k, v in versions().items()),
         date=datetime.date.today().isoformat(),
     )  # fmt: skip
 
 
+LOOKING = """## Looking
+
+A person who knows the truth answers, at a list that stays as it is, and in the loop, which makes
+it anew after every 100 looks. Labels found, and test mAP of heads that learn them, with unknown
+cells as zeros; before any look it is {start:.1f}.
+
+| looks | found, fixed | found, loop | mAP, fixed | mAP, loop |
+| --- | ---: | ---: | ---: | ---: |
+{looks}
+
+"""
+
 PAGE_TEXT = """# Finding missing labels
 
 {images:,} photographs of [COCO](https://arxiv.org/abs/1405.0312) with {classes} of its classes; of
-each one label is known, drawn of the truth, {draws} times uniformly and once by how common classes
+each one label is known, drawn of the truth: in {draws} draw(s) uniformly, in one by how common classes
 are. Features are those of a frozen EfficientNet-Lite0 at 224 pixels. The split is our own. The
 truth ranks nothing; it scores, and it answers for a person.
 
@@ -265,17 +279,7 @@ take unknown cells for absent, that learn posteriors, and that know everything.
 | --- | ---: | ---: | --- | --- | ---: | ---: | ---: |
 {counts}
 
-## Looking
-
-A person who knows the truth answers, at a list that stays as it is, and in the loop, which makes
-it anew after every 100 looks. Labels found, and test mAP of heads that learn them, with unknown
-cells as zeros; before any look it is {start:.1f}.
-
-| looks | found, fixed | found, loop | mAP, fixed | mAP, loop |
-| --- | ---: | ---: | ---: | ---: |
-{looks}
-
-Measured on {date} with `python studies/repair.py FEATURES`.
+{looking}Measured on {date} with `python studies/repair.py FEATURES`; {versions}.
 """
 
 if __name__ == "__main__":
