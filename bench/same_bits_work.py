@@ -35,6 +35,7 @@ TRAINING = {
     "phases.batch": "16",
     "data.options": '{absent="negative"}',
     "data.positives": "1",
+    "model.trunk": "tiny",
 }
 # Under these, methods do all they can within two short epochs.
 SHORT = {

@@ -159,7 +159,7 @@ class RunConfig(Section):
     seed: int = Field(0, ge=0, lt=2**63)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     precision: Literal["fp32", "bf16", "auto"] = Field(
-        "fp32", description="auto is bf16 where the device has instructions for it"
+        "fp32", description="which is bf16 where the device has instructions for it"
     )
     sync_batch_norm: bool = Field(False, description="batch statistics over all processes, on CUDA")
     shard: bool = Field(False, description="divide the trunk's weights among the processes")
@@ -179,9 +179,7 @@ class RunConfig(Section):
 class DecideConfig(Section):
     """What decided labels are for."""
 
-    goal: str = Field(
-        "f1", description="f1, precision=0.9, labels=3, coverage=0.9 or looks=0.5, see evaluation"
-    )
+    goal: str = Field("f1", description="what labels are decided for")
     labels_per_image: Positive | None = Field(
         None,
         description="how many labels an image has on average, where you know; left out, counted "

@@ -114,7 +114,7 @@ def test_a_models_word_needs_an_audit_that_bears_it_out(call: Call, labels: Path
             Verdict(f"{n}", f"x{n}", "cat", "present", "ann", "", "audit", 0.1, 0.9)
             for n in range(right)
         ]
-        given.append(Verdict("no", "y", "cat", "absent", "ann", "", "audit", 0.1, 0.95))
+        given.append(Verdict("no", "3.jpg", "dog", "absent", "ann", "", "audit", 0.1, 0.95))
         write_verdicts(Path("audit.jsonl"), given)
         answer = call("apply", "audit.jsonl", *flags, "--dry-run")
         assert answer.status == status
@@ -209,6 +209,7 @@ def test_label_studio_gets_labels_and_suspects_to_correct(call: Call, labels: Pa
 def test_suspects_of_other_images_are_shown_to_no_tool(call: Call, labels: Path) -> None:
     write_them(Path())
     Path("other.csv").write_text("file,labels\nx.jpg,cat\ny.jpg,dog\n")
+    Path("verdicts.csv").write_text("image,class,answer\nx.jpg,dog,present\n")
     flags = ("--data=other.csv", "--suspects=suspects.parquet", "--out=tasks.json")
     answer = call("apply", "verdicts.csv", *flags, "--to=label_studio")
     assert answer.status == 3 and "'other' has none" in answer.err
@@ -285,7 +286,10 @@ def test_a_review_is_applied_to_the_labels_of_its_run_and_goes_on(
     flags = [flag for flag in small if "data.options" not in flag]
     images = f"--set=data.options.images={Path('images').absolute()}"
     assert (
-        call("train", "--data=labels.csv", "--method=an", "--out=run", images, *flags).status == 0
+        call(
+            "train", "--data=labels.csv", "--method=an", "--trunk=tiny", "--out=run", images, *flags
+        ).status
+        == 0
     )
     run = Run("run")
     train = run.splits().train

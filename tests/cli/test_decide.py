@@ -141,7 +141,9 @@ def test_verdicts_on_validation_images_correct(
     seen = (truth[:20] == 1).any(0) | (source.labels.dense() == 1).any(0)
     assert after["rests_on"].startswith(f"{20 * seen.sum()} verdicts, and 24 known")
     mean = float((truth == 1).sum(1).mean())  # of all images, seen or not
-    assert before["labels_per_image"]["value"] == pytest.approx(9, abs=0.05)
+    assert before["labels_per_image"]["value"] == pytest.approx(
+        9, abs=0.2
+    )  # of nine classes that are known
     assert after["labels_per_image"]["value"] == pytest.approx(mean, rel=0.15)
 
 

@@ -98,7 +98,7 @@ def test_killed_between_joining_and_clearing_up_the_same_command_ends_well(
 def test_a_threshold_is_a_probability(model_folder: Path, threshold: float) -> None:
     with pytest.raises(UsageError, match="from 0 to 1"):
         Settings("model", threshold=threshold)
-    with pytest.raises(UsageError, match="from 0 to 1"):
+    with pytest.raises(UsageError, match="from 0 to 1|threshold must be a number"):
         in_memory.predict(model_folder, [], threshold=threshold)
 
 

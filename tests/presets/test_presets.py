@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tacit.config import resolve
+from tacit.data.source import Source
 from tacit.errors import UsageError
 from tacit.learner import Learner
 from tacit.methods import build_method
@@ -62,17 +65,22 @@ def test_an_unknown_preset_is_named_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "refused"),
+    ("settings", "side", "refused"),
     [
-        (("data.name=photos.csv",), True),
-        (("data.name=photos.csv", "model.trunk=tiny"), False),  # who says it means it
-        (("data.name=photos.csv", "model.trunk=resnet18"), False),
-        (("data.name=scenes",), False),
+        (("data.name=photos.csv",), 97, True),
+        (("data.name=photos.csv",), 96, False),  # hardly larger than what it is made for
+        (("data.name=photos.csv", "model.trunk=tiny"), 300, False),  # who says it means it
+        (("data.name=photos.csv", "model.trunk=resnet18"), 300, False),
+        (("data.name=scenes",), 300, False),
     ],
 )
-def test_photographs_on_the_toy_trunk_are_refused(settings: tuple[Any, ...], refused: bool) -> None:
+def test_photographs_on_the_toy_trunk_are_refused(
+    settings: tuple[Any, ...], side: int, refused: bool
+) -> None:
     config = resolve(settings=settings)
+    labels = np.zeros((1, 2), np.int8)
+    source = Source("photos", "ab", ["1"], labels, lambda row: Image.new("RGB", (40, side)))
     if not refused:
-        return check_trunk(config)
+        return check_trunk(config, source)
     with pytest.raises(UsageError, match=r"photos.csv .*--preset quick.*tacit\[weights\]"):
-        check_trunk(config)
+        check_trunk(config, source)

@@ -154,6 +154,11 @@ def test_images_and_classes_that_are_gone_are_passed_over_and_counted() -> None:
     }
 
 
+def test_verdicts_about_other_images_alone_are_refused() -> None:
+    with pytest.raises(DataError, match="None of 2 verdicts .*one '9.jpg', .*call one '1.jpg'"):
+        compare(listing(), [say("9 cat", "present"), say("8 cat", "present")])
+
+
 def test_rows_that_moved_are_found_by_name() -> None:
     whole = listing()
     turned = Listing(

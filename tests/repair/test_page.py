@@ -117,7 +117,8 @@ def test_a_whole_review_by_keyboard(tmp_path: Path, open_page: Open) -> None:
         given = verdicts(served.review)
         assert len(given) == 24 == len({each[:2] for each in given})
         assert {answer for *_, answer in given} == {"present", "absent", "unsure"}
-        assert "8 missing labels found with 24 looks" in page.inner_text("#sentence")
+        said = page.inner_text("#sentence")
+        assert said.startswith("24 looks. ") and "8 of them are found" in said
 
 
 def test_keys_do_what_the_help_says(served: Served, open_page: Open) -> None:

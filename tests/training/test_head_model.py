@@ -48,7 +48,7 @@ class TestRefusals:
         config = configure(f"method.name={name}", phases=frozen("maps"))
         assert self.complaint(config) == (
             f"Method '{name}' shows the model images of its own making, of which no features can "
-            f'be stored; set phases.0.features = "fresh".'
+            f'be stored; set phases.0.features = "fresh", or take --preset best, which stores none.'
         )
 
     def test_mixtures_have_no_features(self, configure: Configure) -> None:

@@ -105,7 +105,7 @@ def test_every_method_that_names_suspects_leaves_them_without_any_truth(
     config = configure(method={"name": name}, phases=[{"epochs": 2, "batch": 32}])
     torch.manual_seed(0)
     method = build_method(name, **options)
-    asked = {**config.model.model_dump(), **method.model_options}
+    asked = {**config.model.model_dump(exclude={"head_bias"}), **method.model_options}
     model = build_model(classes=source.classes, **asked)
     method.setup(Annotations(source.labels, source.classes, source.images))
     recount = Recount(method, source)

@@ -7,14 +7,14 @@ model. A label that came with the data goes only where a person said that the cl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tacit.data.listing import Listing
-from tacit.errors import UsageError, nearest_name
+from tacit.errors import DataError, UsageError, nearest_name
 from tacit.labels import number_cells
 from tacit.repair.verdicts import STATES, Verdict, settle
 
@@ -183,6 +183,7 @@ def compare(
         once.setdefault("\0".join(verdict.cell), set()).add(STATES.get(verdict.answer, 0))
     difference = Difference(edited=edited)
     labels = LabelsByName(listing)
+    _check_images(labels, given)
     for cell, people in settle(given).items():
         if not labels.has(cell):
             difference.note_gone(labels, cell, len(people))
@@ -204,6 +205,16 @@ def compare(
         difference.changes.append(_change(cell, old, new, rule, people, answer))
     difference.changes.sort(key=labels.order)
     return difference
+
+
+def _check_images(labels: LabelsByName, given: Sequence[Verdict]) -> None:
+    """Refuse verdicts of which none is about an image of the labels; nothing would be written."""
+    if given and not any(verdict.image in labels.rows for verdict in given):
+        raise DataError(
+            f"None of {len(given):,} verdicts is about an image of '{labels.listing.name}': they "
+            f"call one '{given[0].image}', and the labels call one '{labels.listing.images[0]}'. "
+            f"Are they about other labels, or were these read from another folder (--images)?"
+        )
 
 
 class LabelsByName:

@@ -8,6 +8,7 @@ import torch
 
 from tacit.config import Config
 from tacit.data import SOURCES
+from tacit.data.source import Source
 from tacit.devices import computes_bf16
 from tacit.errors import UsageError
 from tacit.evaluation.goals import parse_goal
@@ -15,11 +16,13 @@ from tacit.learner import Learner
 from tacit.methods.base import Method
 from tacit.modes import evaluating
 
+SMALL_IMAGE = 96
+"""Pixels of the longer side up to which an image is no photograph."""
+
 
 def check_settings(config: Config, method: Method) -> None:
     """Refuse a run whose settings contradict one another or its method."""
     parse_goal(config.decide.goal)
-    check_trunk(config)
     check_features(config, method)
     check_hold(config, method)
     check_shard(config)
@@ -108,10 +111,15 @@ def check_computing(config: Config, method: Method) -> None:
         )
 
 
-def check_trunk(config: Config) -> None:
-    """Refuse to show photographs to the trunk of generated images, unless somebody says so."""
+def check_trunk(config: Config, source: Source) -> None:
+    """Refuse to show photographs to the trunk of generated images, unless somebody says so.
+
+    Images that are hardly larger than generated ones are none.
+    """
     model, data = config.model, config.data
     if model.trunk != "tiny" or data.name in SOURCES or "trunk" in model.model_fields_set:
+        return
+    if max(source.open(0).size) <= SMALL_IMAGE:
         return
     raise UsageError(
         f"No trunk was named, and 'tiny', which is made for generated images, knows nothing of "

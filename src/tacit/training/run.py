@@ -23,7 +23,7 @@ from tacit.runs.decide import check_decide
 from tacit.runs.folder import FORMAT, Run, versions
 from tacit.runs.score import evaluate
 from tacit.training.automatic import choose_automatic
-from tacit.training.checks import check_settings, find_blind_spot, find_slow_precision
+from tacit.training.checks import check_settings, check_trunk, find_blind_spot, find_slow_precision
 from tacit.training.context import build_context
 from tacit.training.parallel import join_batch_norm, process_group, seed_apart
 from tacit.training.report import Reporter, Silent
@@ -122,6 +122,7 @@ def _train(
     config = complete(run.resume_config(config) if resume else config)
     device = choose_device(config.run.device)
     splits = splits or read_splits(config)
+    check_trunk(config, splits.train)
     check_decide(config.decide, splits.validation)
     reporter.start_run(title or short_name(config.method.name))
     with keeping_generators(device):

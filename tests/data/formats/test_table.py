@@ -312,7 +312,7 @@ def test_tables_in_memory_are_read_as_files_are() -> None:
     assert listing.labels.dense().tolist() == [[1, 1], [0, 0]]
     coded = table.set_column(1, "labels", pa.array(["a", "b"]).dictionary_encode())
     assert read(coded).labels.dense().tolist() == [[1, 0], [0, 1]]
-    with pytest.raises(DataError, match="A int is no table"):
+    with pytest.raises(DataError, match="a int is no table that can be read"):
         read(7)
 
 

@@ -171,7 +171,7 @@ def test_equal_files_of_different_parts_are_left_there_and_told(photos: Path) ->
         ({"groups": "produkt"}, "no column 'produkt' of groups; did you mean 'product'"),
         ({"catalogue": "shop.csv"}, "say which column they are, as groups"),
         ({"at_most": 0}, "1 or more, not 0"),
-        ({"at_most": True}, "1 or more, not True"),
+        ({"at_most": True}, "at_most must be a whole number or none, not True"),
         ({"group": "product"}, "did you mean 'groups'"),
     ],
 )
