@@ -95,6 +95,18 @@ def keeping_generators(device: torch.device) -> Iterator[None]:
                 torch.mps.set_rng_state(kept)
 
 
+PORTION_PIXELS = 8 * 224 * 224
+"""So many pixels a processor reads at once. The maps of more take memory that the system hands out
+anew for each of them: EfficientNet-Lite0 took 45 ms an image in batches of 64, and 18 ms in 8."""
+
+
+def split_images(images: Tensor) -> tuple[Tensor, ...]:
+    """Return a batch in portions that its device reads fast, all of it but on a processor."""
+    if images.device.type != "cpu":
+        return (images,)
+    return torch.split(images, max(1, PORTION_PIXELS // (images.shape[-1] * images.shape[-2])))
+
+
 @torch.inference_mode()
 def predict_probabilities(
     model: Any, pixels: Tensor, device: torch.device, precision: str
@@ -105,6 +117,6 @@ def predict_probabilities(
     """
     images = model.normalise(pixels.to(device, non_blocking=True))
     with autocast(device, precision):
-        logits = model(images)
+        logits = torch.cat([model(few) for few in split_images(images)])
     probabilities: Tensor = logits.float().sigmoid().cpu()
     return probabilities

@@ -24,7 +24,7 @@ from tacit.training.report import Reporter, Silent
 
 MARKER = "demo.json"
 LOOKS = 200
-BUDGET: dict[str, Any] = {"epochs": 20}
+BUDGET: dict[str, Any] = {"epochs": 16}
 SCENES: dict[str, Any] = {"images": 2000, "test_images": 1000}
 
 ROLES = Roles("full labels", "assume negative", "IGNORE", "assume negative, repaired labels")

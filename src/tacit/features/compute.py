@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tacit.config import Config
 from tacit.data.source import Source
-from tacit.devices import autocast
+from tacit.devices import autocast, split_images
 from tacit.errors import UsageError
 from tacit.features.keys import key_images, key_trunk
 from tacit.features.store import Shelf, find_store
@@ -22,9 +22,6 @@ from tacit.images.loader import EVALUATION_BATCH, build_evaluation_loader
 
 PIECE_BYTES = 8 * 2**20
 """So many bytes of features are kept at a time; what a kill can lose is no more."""
-
-PORTION = 8
-"""Images that lower stages read at once on a processor."""
 
 MakeRoom = Callable[[int, Tensor], Tensor]
 
@@ -196,16 +193,8 @@ def read_images(reading: Reading, pixels: Tensor) -> Tensor:
     if reading.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
     with autocast(reading.device, reading.precision):
-        features = _read_in_portions(reading, images)
+        features = torch.cat([reading.reader(few) for few in split_images(images)])
     return pool(reading.model, features) if reading.pooled else features
-
-
-def _read_in_portions(reading: Reading, images: Tensor) -> Tensor:
-    # Lower stages make large maps; those of a few images stay in a processor's own memory.
-    if reading.lower is None or images.device.type != "cpu":
-        features: Tensor = reading.reader(images)
-        return features
-    return torch.cat([reading.reader(few) for few in torch.split(images, PORTION)])
 
 
 def pool(model: Any, features: Tensor) -> Tensor:
