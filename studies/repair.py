@@ -252,7 +252,7 @@ cells as zeros; before any look it is {start:.1f}.
 PAGE_TEXT = """# Finding missing labels
 
 {images:,} photographs of [COCO](https://arxiv.org/abs/1405.0312) with {classes} of its classes; of
-each one label is known, drawn of the truth: in {draws} draw(s) uniformly, in one by how common
+each one label is known, drawn of the truth: in {draws} draws uniformly, in one by how common
 classes are. Features are those of a frozen EfficientNet-Lite0 at 224 pixels. The split is our own.
 The truth ranks nothing; it scores, and it answers for a person.
 
