@@ -10,7 +10,7 @@ from typing import Any
 from tacit.data.source import Splits
 from tacit.experiments.demo_review import Repair
 from tacit.experiments.gallery import collect_examples
-from tacit.report.charts import Line
+from tacit.experiments.report_page import draw_line
 from tacit.report.page import Chart, Page, Table
 from tacit.runs.folder import Run
 
@@ -158,7 +158,7 @@ def _charts(roles: Roles, logs: Mapping[str, Records]) -> tuple[Chart, ...]:
             "Mean average precision on the validation images, in percent.",
             "epoch",
             "mAP",
-            tuple(_line(name, log, "validation_map") for name, log in logs.items()),
+            tuple(draw_line(name, log, "validation_map") for name, log in logs.items()),
         ),
         _identification_chart(roles.shown, logs[roles.shown]),
         Chart(
@@ -168,7 +168,7 @@ def _charts(roles: Roles, logs: Mapping[str, Records]) -> tuple[Chart, ...]:
             "epoch",
             "gap",
             tuple(
-                _line(name, logs[roles.shown], "evidence", "gap", group)
+                draw_line(name, logs[roles.shown], "evidence", "gap", group)
                 for name, group in GROUPS.items()
             ),
         ),
@@ -179,7 +179,7 @@ def _charts(roles: Roles, logs: Mapping[str, Records]) -> tuple[Chart, ...]:
             "epoch",
             "logit",
             tuple(
-                _line(name, log, "evidence", "logit", "missed")
+                draw_line(name, log, "evidence", "logit", "missed")
                 for name, log in logs.items()
                 if name in (roles.plain, roles.shown)
             ),
@@ -194,15 +194,5 @@ def _identification_chart(name: str, log: Records) -> Chart:
         "how many it suspects (recall). It waits for the first epochs to pass.",
         "epoch",
         "share",
-        tuple(_line(key, log, "identification", key) for key in ("precision", "recall")),
+        tuple(draw_line(key, log, "identification", key) for key in ("precision", "recall")),
     )
-
-
-def _line(name: str, log: Records, *keys: str) -> Line:
-    values: list[float | None] = []
-    for record in log:
-        value: Any = record
-        for key in keys:
-            value = (value or {}).get(key)
-        values.append(value)
-    return Line(name, tuple(float(record["epoch"]) for record in log), tuple(values))

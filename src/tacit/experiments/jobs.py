@@ -36,13 +36,11 @@ class Job:
     Attributes:
         config: What to do.
         folder: The run folder.
-        resume: Go on where it was begun.
         truth: What is in the training images, where the data do not say it; for the log alone.
     """
 
     config: Config
     folder: Path
-    resume: bool = False
     truth: SparseLabels | None = None
 
     def train(self, title: str, reporter: Reporter | None = None, go_on: bool = False) -> None:
@@ -51,10 +49,21 @@ class Job:
         if self.truth is not None:
             splits = read_splits(self.config)
             splits = replace(splits, train=splits.train.with_truth(self.truth))
-        resume = self.resume or go_on
-        train(
-            self.config, self.folder, resume=resume, splits=splits, reporter=reporter, title=title
-        )
+        train(self.config, self.folder, resume=go_on, splits=splits, reporter=reporter, title=title)
+
+    def attempt(
+        self, title: str, reporter: Reporter | None = None, go_on: bool = True
+    ) -> str | None:
+        """Do it, and return why it failed; a fault of a method must not take others with it."""
+        try:
+            self.train(title, reporter, go_on)
+        except Interrupted:
+            raise
+        except TacitError as error:
+            return str(error)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return None
 
 
 def choose_job_count(config: Config) -> int:
@@ -89,12 +98,10 @@ def train_side_by_side(
     failed: dict[str, str] = {}
     if min(jobs, len(planned)) <= 1:
         for title, job in planned.items():
-            try:
-                job.train(title, reporter, go_on)
-            except TacitError as error:
-                if not go_on:
-                    raise
-                failed[title] = str(error)
+            if not go_on:
+                job.train(title, reporter)
+            elif (reason := job.attempt(title, reporter)) is not None:
+                failed[title] = reason
         return failed
     told = {title: len(Run(job.folder).log.read()) for title, job in planned.items()}
     with Crew(min(jobs, len(planned)), go_on) as crew:
@@ -198,19 +205,12 @@ def _work(connection: Connection, threads: int, go_on: bool) -> None:
             title, job = connection.recv()
         except (EOFError, KeyboardInterrupt):
             return
-        answer: str | None = None
         try:
-            job.train(title, go_on=go_on)
+            connection.send(job.attempt(title, go_on=go_on))
         except Interrupted as stop:
             with suppress(OSError):  # nobody listens any more
                 connection.send(stop.exit_code - 128)
             return
-        except TacitError as error:
-            answer = str(error)
-        except Exception as error:  # a fault of a method must not take the others with it
-            answer = f"{type(error).__name__}: {error}"
-        try:
-            connection.send(answer)
         except OSError:
             return
 

@@ -172,7 +172,7 @@ def _draw(runs: Sequence[FinishedRun]) -> tuple[Chart, ...]:
             "Mean average precision on the validation images, in percent.",
             "epoch",
             "mAP",
-            tuple(_line(run.name, run.log, "validation_map") for run in runs),
+            tuple(draw_line(run.name, run.log, "validation_map") for run in runs),
         ),
         Chart(
             "Loss",
@@ -199,7 +199,7 @@ def _draw(runs: Sequence[FinishedRun]) -> tuple[Chart, ...]:
                     f" {what}, by the truth that these data have.",
                     "epoch",
                     "share",
-                    tuple(_line(run.name, run.log, "identification", key) for run in found),
+                    tuple(draw_line(run.name, run.log, "identification", key) for run in found),
                 )
             )
     return tuple(charts)
@@ -210,7 +210,8 @@ def _suspects(record: dict[str, Any]) -> bool:
     return bool(found.get("tp") or found.get("fp"))
 
 
-def _line(name: str, log: Sequence[dict[str, Any]], *keys: str) -> Line:
+def draw_line(name: str, log: Sequence[dict[str, Any]], *keys: str) -> Line:
+    """Return a value of the log, found by its keys, over all epochs; None where there is none."""
     values: list[float | None] = []
     for record in log:
         value: Any = record
