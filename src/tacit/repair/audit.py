@@ -255,7 +255,8 @@ def estimate(
         depth: How many cells at the head of the queue to say the precision of.
         chance: How surely the intervals hold the truth.
     """
-    found = sum(1 for answer in answers.values() if answer)
+    kinds_found = [cell % audit.classes for cell, answer in answers.items() if answer]
+    found = np.bincount(np.array(kinds_found, np.int64), minlength=audit.classes)
     said = [answers.get(cell, "open") for cell in audit.cells.tolist()]
     asked = said.index("open") if "open" in said else len(said)
     sure = np.array([answer is not None for answer in said[:asked]], bool)
@@ -273,10 +274,12 @@ def estimate(
     ranks = audit.ranks[:asked][sure]
     within = (ranks > 0) & (ranks <= depth)
     precision, least, most = bound_share(present[within], weights[within], chance)
-    per_class, per_low, per_high = (np.array(column) for column in zip(*each, strict=True))
+    # What was found is there, whatever the sample says: no figure lies below it.
+    per_class, per_low, per_high = np.maximum(np.array(each).T, found)
+    total, low, high = (max(value, int(found.sum())) for value in (total, low, high))
     return AuditResult(
-        int(sure.sum()), total, max(low, found), max(high, found),
-        per_class, per_low, per_high, found, depth, precision, least, most,
+        int(sure.sum()), total, low, high,
+        per_class, per_low, per_high, int(found.sum()), depth, precision, least, most,
     )  # fmt: skip
 
 
