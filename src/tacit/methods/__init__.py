@@ -86,6 +86,18 @@ AEVLP = Paper(
     2025,
 )
 
+CSL = Paper(
+    "Multi-label Classification with Partial Annotations using Class-aware Selective Loss",
+    "CVPR",
+    2022,
+)
+CAP = Paper(
+    "Class-Distribution-Aware Pseudo Labeling for Semi-Supervised Multi-Label Learning",
+    "NeurIPS",
+    2023,
+)
+PUMLC = Paper("Positive Label Is All You Need for Multi-Label Classification", "ICME", 2024)
+
 METHODS: dict[str, Entry | type[Method]] = {
     "bce": Entry("tacit.methods.pointwise:FullLabels", "Full labels (bound)", COLE),
     "bce_ls": Entry("tacit.methods.pointwise:SmoothedFullLabels", "Full labels, smoothed", COLE),
@@ -104,6 +116,7 @@ METHODS: dict[str, Entry | type[Method]] = {
     "hill": Entry("tacit.methods.robust_losses:Hill", "Hill loss", MISSING),
     "splc": Entry("tacit.methods.robust_losses:SelfPacedCorrection", "SPLC", MISSING),
     "gr": Entry("tacit.methods.robust_losses:GeneralisedRobust", "GR loss", GR),
+    "csl": Entry("tacit.methods.selective:Selective", "Selective loss", CSL),
     "ll_r": Entry("tacit.methods.large_loss:LargeLossRejection", "LL-R", LARGE),
     "ll_ct": Entry("tacit.methods.large_loss:LargeLossCorrection", "LL-Ct", LARGE),
     "ll_cp": Entry("tacit.methods.large_loss:PermanentCorrection", "LL-Cp", LARGE),
@@ -113,6 +126,10 @@ METHODS: dict[str, Entry | type[Method]] = {
     "calr": Entry("tacit.methods.gap_rejection:Ignore", "CALR", CALR, "calr"),
     "ignore": Entry("tacit.methods.gap_rejection:Ignore", "IGNORE", IGNORE),
     "crisp": Entry("tacit.methods.class_priors:ClassPriorRisk", "After CRISP", CRISP),
+    "quota": Entry("tacit.methods.quota:QuotaPseudoLabels", "Pseudo-labels by quota", CAP),
+    "pumlc": Entry(
+        "tacit.methods.positive_unlabelled:VariationalPositiveUnlabelled", "PU-MLC", PUMLC
+    ),
     "vlpl": Entry("tacit.methods.vision_language:TeacherPseudoLabels", "VLPL", VLPL),
     "aevlp": Entry("tacit.methods.vision_language:TeacherRobust", "AEVLP", AEVLP),
 }
