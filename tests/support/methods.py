@@ -31,7 +31,11 @@ ACTIVE: dict[str, Any] = {
 
 
 # And what a single method needs for it: of a few random scores no prior is above what is known.
-OWN: dict[str, dict[str, Any]] = {"quota": {"expected_positives": 3.0}}
+OWN: dict[str, dict[str, Any]] = {
+    "cald": {"least_margin": 0.0},  # so soon nothing is near
+    "quota": {"expected_positives": 3.0},
+    "scl": {"expected_positives": 3.0},
+}
 
 
 def active_options(name: str) -> dict[str, Any]:
