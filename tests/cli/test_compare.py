@@ -87,7 +87,7 @@ def test_what_would_be_trained_is_listed(
         (("paper_fig3", "--ablate", "ignore"), "leave one of them out"),
         (("paper_fig33",), "did you mean 'paper_fig3'"),
         (("--ablate", "an"), "there is one of: ignore"),
-        (("--plots", "gif"), "Unknown format of figures 'gif'"),
+        (("--plots", "gif"), "There is no format of figures called 'gif'"),
         (("--methods", "ana"), "did you mean 'an'"),
         (("--methods", "an", "--baseline", "gr", "--status"), "There is no row 'gr'"),
     ],

@@ -229,6 +229,7 @@ def _show(
     measured = folder.measure(cells)
     rows = summarise(measured, comparison.baseline)
     seeds = len({cell.seed for cell in cells})
+    folder.folder.mkdir(parents=True, exist_ok=True)
     for suffix, write in WRITERS.items():
         write_text(folder.folder / f"results.{suffix}", write(rows, seeds, further))
     if json:

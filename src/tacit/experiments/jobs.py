@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 
 import torch
@@ -205,6 +206,7 @@ class Worker:
 def _work(connection: Connection, threads: int, go_on: bool) -> None:
     """Train what comes in, and answer None, the reason of a failure, or the signal it got."""
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             title, job = connection.recv()
@@ -218,6 +220,14 @@ def _work(connection: Connection, threads: int, go_on: bool) -> None:
             return
         except OSError:
             return
+
+
+def _end_with_parent() -> None:
+    """End when the one who gives the work is gone: nobody would know of what is still trained."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def tell_epochs(folder: Path, title: str, told: int, reporter: Reporter) -> int:

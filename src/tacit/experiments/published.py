@@ -53,9 +53,9 @@ def find_published(measured: Sequence[Measured]) -> dict[tuple[str, ...], Publis
     comes first.
     """
     asked = {
-        each.cell.values: (each.data, names, options, head)
+        each.cell.values: (data, names, options, head)
         for each in measured
-        if each.cell.config is not None and each.data in SETS
+        if each.cell.config is not None and (data := _find_set(each.data))
         for names, options, head in [_describe(each)]
     }
     best: list[dict[tuple[str, ...], Published]] = []
@@ -70,6 +70,11 @@ def find_published(measured: Sequence[Measured]) -> dict[tuple[str, ...], Publis
     for found in sorted(best, key=len, reverse=True):
         merged = {**found, **merged}
     return merged
+
+
+def _find_set(name: str) -> str | None:
+    """Return which of the published data sets is meant; a split of it adds a word of its own."""
+    return next((each for each in SETS if name == each or name.startswith(f"{each}-")), None)
 
 
 def _describe(measured: Measured) -> tuple[list[str], dict[str, Any], str]:

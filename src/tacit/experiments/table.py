@@ -43,9 +43,15 @@ def to_cells(rows: Sequence[Row], sign: str = "±") -> tuple[list[str], list[lis
             text = _say(found[0].estimate, sign, "+") if found else "–"
             sure = found and found[0].corrected is not None and found[0].corrected < ALPHA
             cells.append(text + (" *" if sure else ""))
-        cells += ["yes" if row.converged else "no"] * unsettled + [_cite(row)] * cited
+        cells += [_say_converged(row)] * unsettled + [_cite(row)] * cited
         body.append(cells)
     return header, body
+
+
+def _say_converged(row: Row) -> str:
+    if not row.runs:
+        return "–"
+    return "yes" if row.converged else "no"
 
 
 def _cite(row: Row) -> str:
