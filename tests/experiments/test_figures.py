@@ -92,7 +92,7 @@ def test_gains_by_class_are_against_the_first_row_with_classes_named() -> None:
     (chart,) = draw_classes(rows)
     assert chart.names == ("cat", "dog") and chart.lines[0].ys == [5.0, 0.0]
     html = draw_chart(chart, "x")
-    assert 'scope="row">cat' in html and html.count('class="dot"') == 2
+    assert 'scope="row">cat' in html and html.count('<path class="marker"') == 2 + 2
 
 
 def test_more_rows_than_tones_are_named_and_not_drawn() -> None:

@@ -100,10 +100,8 @@ def test_the_best_trial_by_validation_is_trained_with_every_seed(
         assert cell.config and grid.state(cell) == "done"
         for setting in settings:
             key, value = setting.split("=")
-            told = cell.config.model_dump()
-            held = (
-                told["phases"][0]["lr"] if key == "phases.lr" else told["method"]["options"]["rate"]
-            )
+            options = cell.config.method.options
+            held = cell.config.phases[0].lr if key == "phases.lr" else options["rate"]
             assert held == json.loads(value)
     table = (out / "results.md").read_bytes()
     assert run(command) == 0 and (out / "results.md").read_bytes() == table

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tacit.errors import DataError
+from tacit.experiments.commands import write_command
 from tacit.experiments.figures import draw_figures
 from tacit.experiments.finished import Series, read_run
 from tacit.experiments.report_page import list_classes, list_differences
@@ -103,9 +104,10 @@ class Compared:
         run = self.series[0].runs[0]
         used = ", ".join(f"{name} {version}" for name, version in run.record["versions"].items())
         folder = shlex.quote(str(self.folder))
+        again = (f"`{each.name}`: `{write_command(each.runs[0])}`" for each in self.series)
         return (
             f"Data {run.record.get('fingerprint', 'unknown')}; {used}.",
             f"`tacit report {folder}` writes this page again, and with `--examples` shows images "
-            f"on which the first two rows differ. What each row did, with every default, is the "
-            f"`config` in the record of its run folders.",
+            f"on which the first two rows differ. The trainings of the first seed again:",
+            *again,
         )

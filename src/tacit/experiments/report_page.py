@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from tacit.experiments.commands import write_command
 from tacit.experiments.figures import draw_figures
 from tacit.experiments.finished import FinishedRun, Series, flatten
 from tacit.report.page import Gallery, Page, Table
@@ -116,10 +118,12 @@ def _note(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
         + "."
         for run in runs
     ]
-    several = " ".join(str(run.folder) for run in runs)
+    several = shlex.join(str(run.folder) for run in runs)
+    first = shlex.quote(str(runs[0].folder))
+    notes += [f"`{run.name}` again: `{write_command(run)}`" for run in runs]
     notes.append(
-        f"`tacit evaluate {runs[0].folder}` scores a run again; `tacit report {several}` writes "
-        f"this page again."
+        f"`tacit evaluate {first}` scores a run again; `tacit report {several}` writes this page "
+        f"again."
     )
     if len(runs) > 1:
         notes.append(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from tacit.report import set_text
 from tacit.report.axes import Axis, make_axis, spread
 
 TONES = 6  # as many as page.css defines; tone 0 is kept for the emphasised line
@@ -136,7 +137,7 @@ def draw_chart(
         body = _drawing(frame, identifier) + _legend(frame) + _numbers(frame)
     return (
         f'<figure class="chart"><figcaption><h3>{escape(chart.title)}</h3>'
-        f"<p>{escape(chart.caption)}</p></figcaption><div>{body}</div></figure>"
+        f"<p>{set_text(chart.caption)}</p></figcaption><div>{body}</div></figure>"
     )
 
 
@@ -215,9 +216,11 @@ def _curve(frame: _Frame, line: Line) -> str:
         if point is None:
             continue
         x, y = frame.place(point)
-        if not frame.chart.names:
-            path.append(f"{'L' if before else 'M'}{x:.1f} {y:.1f}")
-        if frame.chart.names or (before is None and after is None):
+        if frame.chart.names:  # shapes, so that nothing hangs on colour
+            dots.append(_marker(frame.tones[line.name], x, y))
+            continue
+        path.append(f"{'L' if before else 'M'}{x:.1f} {y:.1f}")
+        if before is None and after is None:
             dots.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2"/>')
     tone = frame.tones[line.name]
     x, y = frame.place(line.drawn()[-1])
@@ -225,8 +228,12 @@ def _curve(frame: _Frame, line: Line) -> str:
     return (
         f'<g class="curve tone-{tone}{emphasis}">{_band(frame, line)}'
         f'<path class="line" d="{"".join(path)}"{_dash(tone)}/>{"".join(dots)}'
-        f'<path class="marker" d="{_MARKERS[tone]}" transform="translate({x:.1f} {y:.1f})"/></g>'
+        f"{_marker(tone, x, y)}</g>"
     )
+
+
+def _marker(tone: int, x: float, y: float) -> str:
+    return f'<path class="marker" d="{_MARKERS[tone]}" transform="translate({x:.1f} {y:.1f})"/>'
 
 
 def _band(frame: _Frame, line: Line) -> str:

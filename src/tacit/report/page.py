@@ -174,7 +174,7 @@ def _charts(page: Page) -> str:
         draw_chart(chart, f"chart-{number}", tones, emphasised)
         for number, chart in enumerate(page.charts, start=1)
     )
-    return set_section("charts", "During training", f'<div class="gallery">\n{figures}\n</div>\n')
+    return set_section("charts", "In figures", f'<div class="gallery">\n{figures}\n</div>\n')
 
 
 def _notes(notes: tuple[str, ...]) -> str:
