@@ -16,7 +16,8 @@ from tacit.data import IN_MEMORY
 from tacit.data.load import load, read_official_splits
 from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.errors import DataError, UsageError, unknown_name
-from tacit.experiments.report_page import build_report, read_runs
+from tacit.experiments.finished import read_runs
+from tacit.experiments.report_page import build_report
 from tacit.export.hub import find_pretrained
 from tacit.models.artefact import load_model, read_config
 from tacit.prediction.in_memory import AnyImage, Precision, Predictions, predict
