@@ -73,7 +73,7 @@ class Queue:
         self.loaded = 0
         self._failed: Exception | None = None
         self._by_cell: tuple[Cells, NDArray[np.int32]] | None = None
-        self._answered = np.zeros(0, np.int64)
+        self._answered: set[int] = set()
         self._lock = threading.Lock()
         self.rest_is_read = threading.Event()
         self._may_go_on = threading.Event()
@@ -97,10 +97,11 @@ class Queue:
     def mark(self, cells: Cells, done: bool) -> None:
         """Say that cells, by number, are answered, or are not any more."""
         with self._lock:
-            change = np.union1d if done else np.setdiff1d
-            self._answered = change(self._answered, cells)
-            rows = cells // self.classes
-            self.seen[rows] = True if done else np.isin(rows, self._answered // self.classes)
+            change = self._answered.update if done else self._answered.difference_update
+            change(cells.tolist())
+            for row in (cells // self.classes).tolist():
+                of_image = range(row * self.classes, (row + 1) * self.classes)
+                self.seen[row] = done or not self._answered.isdisjoint(of_image)
             for position in self.find(cells, wait=False):
                 if position >= 0:
                     self.done[position] = done
@@ -201,7 +202,8 @@ class Queue:
         read = slice(first, last)
         with self._lock:
             cells = number_cells(self.rows[read], self.columns[read], self.classes)
-            self.done[read] = np.isin(cells, self._answered)
+            answered = np.fromiter(self._answered, np.int64, len(self._answered))
+            self.done[read] = np.isin(cells, answered)
             self.loaded = last
         pa.default_memory_pool().release_unused()
 
