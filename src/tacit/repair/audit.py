@@ -25,9 +25,10 @@ Floats = NDArray[np.float64]
 STRATA = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85)
 """Posteriors at which strata begin."""
 
-LEAST = 0.0005
-"""What a cell is taken to be missed with at least when looks are shared out, so that no stratum is
-left without any because of a posterior that is too sure."""
+LEAST = 0.004
+"""What a cell is taken to be missed with at least when looks are shared out. By far the most cells
+have low posteriors, where a posterior says least of how many are missed, and they make most of the
+variance. At 0.0005 intervals were up to two fifths wider, and narrower nowhere."""
 
 FORMAT = 1
 
