@@ -45,12 +45,21 @@ def read_runs(folders: Sequence[Path]) -> list[FinishedRun]:
     for folder, name in zip(folders, _name_apart(folders), strict=True):
         run = Run(folder)
         record = run.record
-        if not record.get("result"):
+        if not run.scores:
             raise DataError(
                 f"The run in {folder} has not ended, so there is nothing to report yet; go on with "
                 f"`tacit train --resume --out {folder}`."
             )
-        told.append(FinishedRun(name, folder, record, run.log.read()))
+        if not all(isinstance(record.setdefault(key, {}), dict) for key in ("data", "versions")):
+            raise DataError(f"{run.record_file} does not say what its run was made with.")
+        told.append(
+            FinishedRun(
+                name,
+                folder,
+                {**record, "config": run.config.model_dump(mode="json")},
+                run.log.read(),
+            )
+        )
     return told
 
 
@@ -68,7 +77,7 @@ def build_report(runs: Sequence[FinishedRun]) -> Page:
     """Build the page; the first run is the one that others are held against."""
     best = max(runs, key=lambda run: run.result["best"]["map"])
     first = runs[0]
-    data = first.record.get("data", {})
+    data = first.record["data"]
     facts = [(key, _write(value)) for key, value in data.items() if key != "name"]
     tables = (
         ("Class by class", _list_classes(runs)),
@@ -115,7 +124,7 @@ def _list_runs(runs: Sequence[FinishedRun], best: FinishedRun) -> Table:
             *(f"{run.result[key]:.1f}" for key in ("map", "of1", "cf1")),
             f"{run.result['best']['map']:.1f}",
             str(run.result["best"]["epoch"]),
-            f"{sum(record['seconds'] for record in run.log) / 60:.1f}",
+            f"{sum(record.get('seconds', 0.0) for record in run.log) / 60:.1f}",
         )
         for run in runs
     )
@@ -183,7 +192,7 @@ def _draw(runs: Sequence[FinishedRun]) -> tuple[Chart, ...]:
                 Line(
                     run.name,
                     tuple(range(1, len(run.log) + 1)),
-                    tuple(sum(record["terms"].values()) for record in run.log),
+                    tuple(sum(record.get("terms", {}).values()) for record in run.log),
                 )
                 for run in runs
             ),
