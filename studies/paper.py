@@ -1,6 +1,7 @@
 """Every table and figure of the IGNORE paper on generated scenes, as one page.
 
     python studies/paper.py [--seeds 1] [--jobs 2] [--out runs/paper] [--results docs/results]
+        [--grids paper_fig3,paper_fig4]
 
 The same as `tacit compare NAME --out runs/paper` for each of the grids, whose tables and some of
 whose figures it puts together: paper.md, and a folder of drawings. Finished runs in --out are not
@@ -17,7 +18,6 @@ from pathlib import Path
 from tacit.cli import run
 from tacit.experiments.comparison_page import Compared
 from tacit.experiments.plots import write_plots
-from tacit.runs.folder import versions
 
 # Heading and figures of each grid.
 SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -49,12 +49,15 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/paper"))
     parser.add_argument("--results", type=Path, default=Path("docs/results"))
+    parser.add_argument("--grids", default=",".join(SHOWN), help="those that the page has")
     options = parser.parse_args()
     status, parts = 0, []
-    for name, (heading, titles) in SHOWN.items():
+    for name in options.grids.split(","):
+        heading, titles = SHOWN[name]
         flags = ["--out", str(options.out), "--jobs", str(options.jobs)]
         status |= run(["compare", name, "--seeds", str(options.seeds), *flags])
-        charts = {chart.title: chart for chart in Compared(options.out).draw()}
+        compared = Compared(options.out)
+        charts = {chart.title: chart for chart in compared.draw()}
         drawings = options.results / "paper" / name
         drawn = []
         for title in titles:
@@ -63,7 +66,8 @@ def main() -> int:
             drawn.append(f"![{title}. {charts[title].caption}]({place})")
         table = (options.out / "results.md").read_text(encoding="utf-8").strip()
         parts.append("\n\n".join([f"## {heading}", f"`tacit compare {name}`", table, *drawn]))
-    used = ", ".join(f"{key} {value}" for key, value in versions().items())
+    made_with = compared.series[0].runs[0].record["versions"]
+    used = ", ".join(f"{key} {value}" for key, value in made_with.items())
     body = "\n\n".join(parts)
     page = f"""# The paper's tables and figures on scenes
 
@@ -76,7 +80,7 @@ is tuned**; what the paper finds on photographs with pretrained networks is not 
 {body}
 
 Measured on {datetime.date.today().isoformat()}
-with `python studies/paper.py --seeds {options.seeds}`; {used}.
+with `python {" ".join(sys.argv)}`; {used}.
 """
     (options.results / "paper.md").write_text(page, encoding="utf-8")
     return status
