@@ -27,8 +27,7 @@ def read_evidence(path: Path, position: int) -> list[str]:
         rows = file.metadata.row_group(group).num_rows
         if position < first + rows:
             columns = ["score", "evidence"]
-            blocks = read_parquet_batches(file, [group], columns, ROWS_AT_ONCE)
-            for block in blocks:
+            for block in read_parquet_batches(file, [group], columns, ROWS_AT_ONCE):
                 if position < first + len(block):
                     row = block.slice(position - first, 1).to_pylist()[0]
                     return describe_evidence(row["score"], dict(row["evidence"] or ()))
