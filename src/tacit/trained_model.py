@@ -64,7 +64,7 @@ def fit(
             returned, or the name of a data set.
         images: The folder of the images; looked for beside the file if None.
         method: How to learn, see `tacit methods`.
-        preset: A recipe that comes with tacit, such as "quick".
+        preset: A recipe that comes with tacit; photographs get "quick" where no trunk is named.
         recipe: A TOML file.
         epochs: Passes over the training images, in every phase.
         seed: Seed of weights, order and augmentation.
@@ -89,6 +89,7 @@ def fit(
     _check_reporter(reporter)
     official = _read(labels, {"images": images, **options})
     config = _configure(
+        labels,
         recipe=recipe,
         preset=preset,
         settings=[
@@ -356,8 +357,13 @@ def _read(labels: Any, options: dict[str, Any]) -> OfficialSplits | None:
 
 
 def _configure(
-    recipe: str | Path | None, preset: str | None, settings: list[tuple[str, Any]]
+    labels: Any, recipe: str | Path | None, preset: str | None, settings: list[tuple[str, Any]]
 ) -> Config:
+    from tacit.training.checks import shows_photographs
+
+    if recipe is None and preset is None:
+        source = labels.name if isinstance(labels, Source) else str(labels)
+        preset = "quick" if shows_photographs(resolve(None, settings), source) else None
     if preset is not None:
         recipe = find_preset(preset)
     return resolve(None if recipe is None else Path(recipe), settings)

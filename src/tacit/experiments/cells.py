@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tacit.errors import DataError
 from tacit.experiments.grid import Cell
 from tacit.experiments.jobs import Job, count_threads, train_side_by_side
 from tacit.files import read_json, write_text
@@ -116,13 +117,11 @@ class Grid:
     def _measure(self, cell: Cell) -> Measured:
         state = self.state(cell)
         if state == "failed":
-            reason = cell.refusal or str(read_json(self._failure(cell))["reason"])
-            return Measured(cell, state, {}, reason)
+            return Measured(cell, state, {}, cell.refusal or _read_reason(self._failure(cell)))
         if state != "done":
             return Measured(cell, state, {})
         run = self.run(cell)
-        result: dict[str, Any] = run.record["result"]
-        log = run.log.read()
+        result, log = run.scores or {}, run.log.read()
         figures = {
             "test mAP": result["map"],
             "validation mAP": result["best"]["map"],
@@ -130,8 +129,10 @@ class Grid:
             "CF1": result["cf1"],
         }
         found = log[-1].get("identification") if log else None
-        if found and found["tp"] + found["fp"]:
-            figures |= {f"suspects' {key}": 100 * found[key] for key in ("precision", "recall")}
+        if found and found.get("tp", 0) + found.get("fp", 0):
+            figures |= {
+                f"suspects' {key}": 100 * found.get(key, 0.0) for key in ("precision", "recall")
+            }
         return Measured(
             cell,
             state,
@@ -153,17 +154,27 @@ def _train_with(
     return train_by_ray(planned, count_threads(jobs, len(planned)), reporter)
 
 
+def _read_reason(file: Path) -> str:
+    """Return why a cell failed; what was written down of it may be damaged."""
+    try:
+        told = read_json(file)
+    except DataError as error:
+        return str(error)
+    reason = told.get("reason") if isinstance(told, dict) else None
+    return reason if isinstance(reason, str) else f"{file} does not say why it failed."
+
+
 LEAST_GAIN = 1.0
 ABOVE_CHANCE = 5.0
 
 
 def _is_rising(log: Sequence[dict[str, Any]]) -> bool:
-    scores = [record["validation_map"] for record in log]
+    scores = [record.get("validation_map", 0.0) for record in log]
     last = max(1, len(scores) // 5)
     return len(scores) > last and max(scores[-last:]) - max(scores[:-last]) >= LEAST_GAIN
 
 
 def _is_near_chance(log: Sequence[dict[str, Any]]) -> bool:
-    best = max(log, key=lambda record: record["validation_map"], default={})
+    best = max(log, key=lambda record: record.get("validation_map", 0.0), default={})
     chance = best.get("validation_chance")
-    return chance is not None and bool(best["validation_map"] < chance + ABOVE_CHANCE)
+    return chance is not None and bool(best.get("validation_map", 0.0) < chance + ABOVE_CHANCE)

@@ -37,7 +37,7 @@ def draw_accuracy(series: Sequence[Series]) -> list[Chart]:
 def draw_loss(series: Sequence[Series]) -> list[Chart]:
     """Draw the loss by epoch."""
     caption = "The sum of the loss terms, whose scale depends on the method."
-    lines = [follow(each, lambda record: sum(record["terms"].values())) for each in series]
+    lines = [follow(each, lambda record: sum(record.get("terms", {}).values())) for each in series]
     return _chart("Loss", caption, "loss", lines)
 
 

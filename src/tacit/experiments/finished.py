@@ -61,11 +61,14 @@ def read_run(folder: Path, name: str) -> FinishedRun:
     """Read a run, which must have ended."""
     run = Run(folder)
     record = run.record
-    if not record.get("result"):
+    if not run.scores:
         raise DataError(
             f"The run in {folder} has not ended, so there is nothing to report yet; go on with "
             f"`tacit train --resume --out {folder}`."
         )
+    if not all(isinstance(record.setdefault(key, {}), dict) for key in ("data", "versions")):
+        raise DataError(f"{run.record_file} does not say what its run was made with.")
+    record = {**record, "config": run.config.model_dump(mode="json")}
     return FinishedRun(name, folder, record, run.log.read())
 
 

@@ -20,7 +20,7 @@ def build_report(runs: Sequence[FinishedRun], galleries: Sequence[Gallery] = ())
     """Build the page; the first run is the one that others are held against."""
     best = max(runs, key=lambda run: run.result["best"]["map"])
     first = runs[0]
-    data = first.record.get("data", {})
+    data = first.record["data"]
     facts = [(key, _write(value)) for key, value in data.items() if key != "name"]
     tables = (
         ("Class by class", list_classes(runs)),
@@ -68,7 +68,7 @@ def _list_runs(runs: Sequence[FinishedRun], best: FinishedRun) -> Table:
             *(f"{run.result[key]:.1f}" for key in ("map", "of1", "cf1")),
             f"{run.result['best']['map']:.1f}",
             str(run.result["best"]["epoch"]),
-            f"{sum(record['seconds'] for record in run.log) / 60:.1f}",
+            f"{sum(record.get('seconds', 0.0) for record in run.log) / 60:.1f}",
         )
         for run in runs
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tacit.data.arrow_files import read_parquet_batches
 from tacit.repair.suspects_file import ROWS_AT_ONCE, SuspectsFile
 
 SAYINGS = {
@@ -26,8 +27,7 @@ def read_evidence(path: Path, position: int) -> list[str]:
         rows = file.metadata.row_group(group).num_rows
         if position < first + rows:
             columns = ["score", "evidence"]
-            blocks = file.iter_batches(ROWS_AT_ONCE, [group], columns)
-            for block in blocks:
+            for block in read_parquet_batches(file, [group], columns, ROWS_AT_ONCE):
                 if position < first + len(block):
                     row = block.slice(position - first, 1).to_pylist()[0]
                     return describe_evidence(row["score"], dict(row["evidence"] or ()))

@@ -89,13 +89,20 @@ class LiveAudit:
         if not self.path.exists():
             return None
         try:
-            return Audit.from_dict(read_json(self.path))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            audit = Audit.from_dict(read_json(self.path))
+            if (
+                audit.classes != self.queue.classes
+                or (audit.cells >= len(self.labels) * self.queue.classes).any()
+            ):
+                raise ValueError("it was drawn from other labels")
+            return audit
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{self.path} holds no audit; delete it, and one is drawn.") from error
 
     def _work(self) -> None:
         try:
             self._prepare()
+            quickest = float("inf")  # the first one imports what it needs
             while not self._closed:
                 self._changed.wait()
                 self._changed.clear()
@@ -104,7 +111,8 @@ class LiveAudit:
                     self.result = estimate(self._audit, self.answered())
                 if not self._changed.is_set():
                     self._settled.set()
-                time.sleep((time.perf_counter() - started) / SHARE)
+                quickest = min(quickest, time.perf_counter() - started)
+                time.sleep(quickest / SHARE)
         except Exception as error:  # a review goes on without an estimate
             self.failed = error
             self._settled.set()

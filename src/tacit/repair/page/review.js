@@ -394,7 +394,10 @@ function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target;
   if (isTyping(target)) {
-    if (event.key === "Escape") target.blur();
+    // A form of several fields is not sent by Enter.
+    if (event.key === "Escape" || (event.key === "Enter" && target.form === find("filters"))) {
+      target.blur();
+    }
     return;
   }
   const open = document.querySelector("dialog[open]");
