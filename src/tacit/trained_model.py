@@ -16,8 +16,7 @@ from tacit.data import IN_MEMORY
 from tacit.data.load import load, read_official_splits
 from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.errors import DataError, UsageError, unknown_name
-from tacit.experiments.finished import read_runs
-from tacit.experiments.report_page import build_report
+from tacit.experiments.report_page import write_report
 from tacit.export.hub import find_pretrained
 from tacit.models.artefact import load_model, read_config
 from tacit.prediction.in_memory import AnyImage, Precision, Predictions, predict
@@ -25,7 +24,6 @@ from tacit.presets import find_preset
 from tacit.processes import find_process
 from tacit.ranges import check
 from tacit.registry import short_name
-from tacit.report.page import write_page
 from tacit.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -264,7 +262,7 @@ class TrainedModel:
         if result is None:
             raise DataError(f"The run in {self.folder} has not ended; go on with `resume=True`.")
         if page is not None:
-            write_page(Path(page), build_report(read_runs([self.folder])))
+            write_report(Path(page), [self.folder])
         best, scored = result["best"], sorted(_list_scored(result), key=lambda each: each[1])
         weakest = ", ".join(f"{name} {precision:.1f}" for name, precision in scored[:5])
         epochs = sum(phase["epochs"] for phase in config["phases"])
