@@ -458,7 +458,7 @@ def test_evidence_is_told_when_it_is_asked_for(served: Served, open_page: Open) 
     assert not page.is_visible("#evidence")
     page.keyboard.press("h")
     page.wait_for_selector("#evidence li")
-    assert "not trained on this image gives it 80%" in page.inner_text("#evidence")
+    assert "not trained on this image: 80%" in page.inner_text("#evidence")
 
 
 def test_only_images_of_a_name(served: Served, open_page: Open) -> None:

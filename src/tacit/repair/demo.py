@@ -85,7 +85,7 @@ def find_suspects(source: Source) -> dict[str, object]:
         "class": columns,
         "rank": np.arange(1, len(rows) + 1),
         "posterior": posterior[order],
-        "score": scores[rows, columns],
+        "score": 1 / (1 + np.exp(-scores[rows, columns])),
     }
 
 
