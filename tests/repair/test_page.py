@@ -99,7 +99,7 @@ def test_a_whole_review_by_keyboard(tmp_path: Path, open_page: Open) -> None:
     """From the first question to the last, and the page says that there is none left."""
     with serving(make_review(tmp_path, make_source(8), audit_share=0.25)) as served:
         page = open_page(served)
-        assert asked(page) == "cat: is it here?" and "tacit" in page.title()
+        assert asked(page).endswith(": is it here?") and "tacit" in page.title()
         for number in range(24):
             before = page.evaluate("document.querySelector('#asked').textContent + "
                                    "document.querySelector('#caption').textContent")  # fmt: skip
