@@ -16,7 +16,8 @@ from tacit.data import IN_MEMORY
 from tacit.data.load import load, read_official_splits
 from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.errors import DataError, UsageError, unknown_name
-from tacit.experiments.report_page import build_report, read_runs
+from tacit.experiments.finished import read_runs
+from tacit.experiments.report_page import build_report
 from tacit.export.hub import find_pretrained
 from tacit.models.artefact import load_model, read_config
 from tacit.prediction.in_memory import AnyImage, Precision, Predictions, predict
@@ -63,7 +64,7 @@ def fit(
             returned, or the name of a data set.
         images: The folder of the images; looked for beside the file if None.
         method: How to learn, see `tacit methods`.
-        preset: A recipe that comes with tacit, such as "quick".
+        preset: A recipe that comes with tacit; photographs get "quick" where no trunk is named.
         recipe: A TOML file.
         epochs: Passes over the training images, in every phase.
         seed: Seed of weights, order and augmentation.
@@ -88,6 +89,7 @@ def fit(
     _check_reporter(reporter)
     official = _read(labels, {"images": images, **options})
     config = _configure(
+        labels,
         recipe=recipe,
         preset=preset,
         settings=[
@@ -355,8 +357,13 @@ def _read(labels: Any, options: dict[str, Any]) -> OfficialSplits | None:
 
 
 def _configure(
-    recipe: str | Path | None, preset: str | None, settings: list[tuple[str, Any]]
+    labels: Any, recipe: str | Path | None, preset: str | None, settings: list[tuple[str, Any]]
 ) -> Config:
+    from tacit.training.checks import shows_photographs
+
+    if recipe is None and preset is None:
+        source = labels.name if isinstance(labels, Source) else str(labels)
+        preset = "quick" if shows_photographs(resolve(None, settings), source) else None
     if preset is not None:
         recipe = find_preset(preset)
     return resolve(None if recipe is None else Path(recipe), settings)

@@ -11,9 +11,11 @@ Counts = NDArray[np.int64]
 PRIOR_LOOKS = 6.0
 """So many looks the posterior is worth when the share of a stratum is guessed for its variance."""
 
-DOUBT = 0.3
-"""So many hits and misses are added to each stratum for its variance. Without, posteriors that are
-too low where they are lowest made intervals too narrow: 80 of 100 audits of 200 looks held."""
+DOUBT = 1.0
+"""So many hits and misses are added to each stratum for its variance. Too little makes intervals
+too narrow where posteriors are too low where they are lowest: a sample that happens to hold few
+hits then looks surer than it is. At 0.3, 86 % of simulated audits of such cells held the truth, at
+1 89 % or more of any did, for intervals a tenth wider."""
 
 STEPS = np.linspace(-12.0, 8.0, 801)
 """Shifts of log odds that are tried."""

@@ -89,8 +89,14 @@ class LiveAudit:
         if not self.path.exists():
             return None
         try:
-            return Audit.from_dict(read_json(self.path))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            audit = Audit.from_dict(read_json(self.path))
+            if (
+                audit.classes != self.queue.classes
+                or (audit.cells >= len(self.labels) * self.queue.classes).any()
+            ):
+                raise ValueError("it was drawn from other labels")
+            return audit
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{self.path} holds no audit; delete it, and one is drawn.") from error
 
     def _work(self) -> None:
