@@ -18,6 +18,7 @@ from tacit.methods.base import annotations_of
 from tacit.ranges import say, schema
 
 FILE = Path(__file__).with_name("declared.json")
+MEANT = "if it is meant, run `python tests/methods/test_declared.py` and look at the difference"
 VARIABLES = ("views", "lr_scale", "keeps_table", "makes_images", "without_decay")
 VARIABLES += ("asks_of_model", "model_options")
 
@@ -38,8 +39,8 @@ def describe(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_declares_what_is_written_down(name: str) -> None:
     written = json.loads(FILE.read_text(encoding="utf-8"))
-    assert set(written) == set(METHODS)
-    assert describe(name) == written[name]
+    assert set(written) == set(METHODS), MEANT
+    assert describe(name) == written[name], MEANT
 
 
 if __name__ == "__main__":
