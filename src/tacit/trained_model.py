@@ -67,7 +67,7 @@ def fit(
         epochs: Passes over the training images, in every phase.
         seed: Seed of weights, order and augmentation.
         device: auto, cpu, cuda, cuda:0 or mps.
-        settings: Any other key of a recipe and its value, such as ``{"phases.lr": 1e-3}``.
+        settings: Any other key of a recipe, such as ``{"phases.lr": 1e-3}``.
         out: The run folder, new or empty; if None, one that is deleted together with the model.
         resume: Go on from the last checkpoint in ``out``.
         reporter: Receives the progress in place of the log.
@@ -359,11 +359,10 @@ def _configure(
 ) -> Config:
     from tacit.training.checks import shows_photographs
 
-    if recipe is None and preset is None:
-        source = labels.name if isinstance(labels, Source) else str(labels)
-        preset = "quick" if shows_photographs(resolve(None, settings), source) else None
-    if preset is not None:
-        recipe = find_preset(preset)
+    name = labels.name if isinstance(labels, Source) else str(labels)
+    if recipe is preset is None and shows_photographs(resolve(None, settings), name):
+        preset = "quick"
+    recipe = recipe if preset is None else find_preset(preset)
     return resolve(None if recipe is None else Path(recipe), settings)
 
 

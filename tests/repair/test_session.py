@@ -172,12 +172,12 @@ def test_what_speaks_for_a_suspect_is_read_from_its_row(tmp_path: Path) -> None:
     review = make_review(tmp_path, source, audit_share=0.0)
     with review:
         assert review.evidence((0, 1)) == [
-            "A model that was not trained on this image gives it 25%.",
+            "The score of a model that was not trained on this image: 25%.",
             "A method suspected it 4 times while it trained.",
             "odd: 0.25.",
         ]
         assert review.evidence((1, 0)) == ["A method suspected it once while it trained."]
-        assert review.evidence((2, 0))[0].endswith("gives it 50%.")
+        assert review.evidence((2, 0))[0].endswith("image: 50%.")
         assert review.evidence((3, 0)) == []
 
 

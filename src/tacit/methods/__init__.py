@@ -110,6 +110,8 @@ CALD = Paper(
 MIME = Paper("Revisiting Pseudo-Label for Single-Positive Multi-Label Learning", "ICML", 2023)
 PUMLC = Paper("Positive Label Is All You Need for Multi-Label Classification", "ICME", 2024)
 
+OWN = Paper("The likelihood of a draw", "tacit", 2026)
+
 METHODS: dict[str, Entry | type[Method]] = {
     "bce": Entry("tacit.methods.pointwise:FullLabels", "Full labels (bound)", COLE),
     "bce_ls": Entry("tacit.methods.pointwise:SmoothedFullLabels", "Full labels, smoothed", COLE),
@@ -145,6 +147,7 @@ METHODS: dict[str, Entry | type[Method]] = {
     "pumlc": Entry(
         "tacit.methods.positive_unlabelled:VariationalPositiveUnlabelled", "PU-MLC", PUMLC
     ),
+    "drawn": Entry("tacit.methods.drawn:Drawn", "Likelihood of the draw", OWN),
     "vlpl": Entry("tacit.methods.vision_language:TeacherPseudoLabels", "VLPL", VLPL),
     "aevlp": Entry("tacit.methods.vision_language:TeacherRobust", "AEVLP", AEVLP),
 }

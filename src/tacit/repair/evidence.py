@@ -39,8 +39,8 @@ def read_evidence(path: Path, position: int) -> list[str]:
 def describe_evidence(score: float | None, numbers: Mapping[str, float]) -> list[str]:
     """Say what a model that never saw the image thinks, and whatever else speaks for a suspect."""
     said = []
-    if score is not None:
-        said.append(f"A model that was not trained on this image gives it {score:.0%}.")
+    if score is not None and 0 <= score <= 1:
+        said.append(f"The score of a model that was not trained on this image: {score:.0%}.")
     for name, number in numbers.items():
         if name in SAYINGS:
             if number > 0:

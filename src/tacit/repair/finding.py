@@ -107,16 +107,18 @@ def find_suspects(
     return Found(source, scores, judge, tuple(runs), CAUTION if learned else "")
 
 
-def read_features(run: Run, source: Source, device: torch.device) -> Tensor:
+def read_features(
+    run: Run, source: Source, device: torch.device, between: Callable[[], None] = lambda: None
+) -> Tensor:
     """Return what the trunk of a run makes of images, its mean over space, (N, D)."""
     model: Any = run.model().to(device).eval()
     reading = build_reading(model, run.config, device, pooled=True)
     try:
-        features = compute_features(reading, source, range(len(source)), empty_features)
+        features = compute_features(reading, source, range(len(source)), empty_features, between)
     except UsageError:  # a head that reads whole maps; ours does not
         model.trunk = _Averaged(model.trunk)
         reading = build_reading(model, run.config, device, pooled=False)
-        features = compute_features(reading, source, range(len(source)), empty_features)
+        features = compute_features(reading, source, range(len(source)), empty_features, between)
     return features.flatten(1).float().cpu()
 
 
