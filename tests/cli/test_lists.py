@@ -173,7 +173,27 @@ def test_information_is_there_for_both(call: Call) -> None:
     facts = call("info", "--json").json()
     assert {"tacit", "python", "torch", "device", "threads", "processors"} <= set(facts)
     shown = call("info").out
+    del facts["abilities"]  # they are told in words
     assert all(str(value) in shown for value in facts.values())
+
+
+def test_information_ends_with_what_works_and_what_to_do(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tacit.cli import info
+
+    project = tomllib.loads((handbook.PACKAGE.parents[1] / "pyproject.toml").read_text())
+    assert info.MODULES.keys() == project["project"]["optional-dependencies"].keys()
+    wanted = {"requires": ["pillow>=11", 'no-such-thing[x]>=1 ; extra == "onnx"']}
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: wanted["requires"])
+    told = call("info", "--json").json()["abilities"]
+    (onnx,) = [each for each in told if "ONNX" in each["what"]]
+    assert onnx == {
+        "what": info.MODULES["onnx"], "works": False, "todo": "pip install 'tacit[onnx]'"
+    }  # fmt: skip
+    assert "not here: tacit export with an ONNX file" in call("info").out
+    wanted["requires"] = ['torch>=2 ; extra == "onnx"']
+    assert "works: tacit export with an ONNX file" in call("info").out
 
 
 def test_names_are_printed_to_the_letter(capsys: pytest.CaptureFixture[str]) -> None:
