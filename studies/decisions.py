@@ -51,6 +51,7 @@ def measure(name: str, seed: int, settings: tuple[str, ...], folder: Path) -> di
         "method": name,
         "seed": seed,
         "mean": mean,
+        "size": config.model.size,
         "map": run.record["result"]["map"],
         "of1_of_evaluate": run.record["result"]["known"]["of1_decided"],
         **_decide(told, labels, clean, truth, mean, splits.test.classes),
@@ -180,6 +181,7 @@ def _page(rows: list[dict[str, Any]], seeds: int) -> str:
     )
     above = sum(row["estimated f1"]["of1"] > row["best"]["of1"] for row in rows)
     stated = sum(row["stated f1"]["of1"] > row["best"]["of1"] for row in rows)
+    size = rows[0]["size"]
     used = ", ".join(f"{k} {v}" for k, v in versions().items())
     mean = statistics.fmean(row["mean"] for row in rows)
     return f"""# Decided labels
@@ -188,8 +190,8 @@ What [decisions](../evaluation.md#decisions) reach on photographs where nobody e
 label: 8,000 training photographs of [COCO](https://arxiv.org/abs/1405.0312) with 18 of its
 classes, a fifth of them for validation, one known positive an image in both. The test images are
 2,000, fully labelled, with {mean:.2f} labels an image on validation images. Heads on a frozen
-`tf_efficientnet_lite0`, as on the page on [photographs](photographs.md). {seeds} draws of labels;
-mean and standard deviation.
+`tf_efficientnet_lite0` at {size} pixels, as on the page on [photographs](photographs.md).
+{seeds} draws of labels; mean and standard deviation.
 
 OF1 in percent, where labels are decided at a probability of 0.5; as the best {round(mean)} of each
 image, which is the true mean and more than a user knows; for the goal `f1` with the number of

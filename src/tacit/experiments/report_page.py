@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tacit.experiments.commands import write_command
 from tacit.experiments.figures import draw_figures
-from tacit.experiments.finished import FinishedRun, Series, flatten
-from tacit.report.page import Gallery, Page, Table
+from tacit.experiments.finished import FinishedRun, Series, flatten, read_runs
+from tacit.report.page import Gallery, Page, Table, write_page
 
 CLASSES = 60
 """So many classes are listed, those with the lowest scores first."""
+
+
+def write_report(path: Path, folders: Sequence[Path]) -> None:
+    """Write the page about some finished runs."""
+    write_page(path, build_report(read_runs(folders)))
 
 
 def build_report(runs: Sequence[FinishedRun], galleries: Sequence[Gallery] = ()) -> Page:

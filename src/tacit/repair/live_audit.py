@@ -57,7 +57,7 @@ class LiveAudit:
         self.failed: Exception | None = None
         self._audit: Audit | None = self._read()
         self._changed, self._settled = threading.Event(), threading.Event()
-        self._closed = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class LiveAudit:
 
     def close(self) -> None:
         """End the thread."""
-        self._closed = True
+        self._ended.set()
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join(5)
@@ -103,7 +103,7 @@ class LiveAudit:
         try:
             self._prepare()
             quickest = float("inf")  # the first one imports what it needs
-            while not self._closed:
+            while not self._ended.is_set():
                 self._changed.wait()
                 self._changed.clear()
                 started = time.perf_counter()
@@ -112,7 +112,7 @@ class LiveAudit:
                 if not self._changed.is_set():
                     self._settled.set()
                 quickest = min(quickest, time.perf_counter() - started)
-                time.sleep(quickest / SHARE)
+                self._ended.wait(quickest / SHARE)
         except Exception as error:  # a review goes on without an estimate
             self.failed = error
             self._settled.set()

@@ -11,7 +11,7 @@ from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
 from tacit.registry import require_trust
 from tacit.repair.answers import Cell
-from tacit.repair.learning import Learner
+from tacit.repair.learning import Between, Learner
 from tacit.repair.queue import find_names
 from tacit.repair.session import AUDIT_SHARE, Review
 from tacit.repair.store import Store
@@ -106,7 +106,9 @@ def _is_quick(run: Run, source: Source) -> bool:
     return kept and images * classes <= MOST_CELLS
 
 
-def _make_learner(run: Run, source: Source, labelling_rate: float | None) -> Learner:
+def _make_learner(
+    run: Run, source: Source, labelling_rate: float | None, between: Between
+) -> Learner:
     """Return what learns from answers, on the features of a run's trunk."""
     import numpy as np
 
@@ -118,7 +120,7 @@ def _make_learner(run: Run, source: Source, labelling_rate: float | None) -> Lea
     groups = None if source.side is None else source.side.groups
     if groups is None:  # equal images are in one fold
         groups = np.unique(key_images(source, range(len(source))), return_inverse=True)[1]
-    features = read_features(run, source, choose_device("auto"))
+    features = read_features(run, source, choose_device("auto"), between)
     return Loop(features, source.labels, groups=groups, labelling_rate=labelling_rate)
 
 

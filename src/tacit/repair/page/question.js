@@ -38,7 +38,7 @@ function sureness({ posterior, given }, asked) {
   const said = { present: "You said yes.", absent: "You said no.", unsure: "You were not sure." };
   if (given) return said[given];
   if (posterior === null || !asked) return "";
-  return `The model says ${Math.round(posterior * 100)} %.`;
+  return `Certainty: ${Math.round(posterior * 100)} %.`;
 }
 
 // Read when it is asked for alone, as what speaks for a suspect would sway the answer, too.
