@@ -42,12 +42,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # ten processes that each start Python anew; a busy machine takes long
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_comparison_that_is_killed_gives_the_same_table(
     jobs: int, undisturbed: Path, tmp_path: Path
 ) -> None:
     draw = random.Random(jobs)
-    for _ in range(3):
+    for _ in range(2):
         enough = count_epochs(tmp_path) + draw.randint(0, 6)
         process = start(tmp_path, jobs)
         while process.poll() is None and count_epochs(tmp_path) <= enough:
