@@ -14,6 +14,7 @@ import argparse
 import datetime
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tacit.data.listing import Listing
 from tacit.data.observe import draw_observed, label_all, observe
 from tacit.evaluation.metrics import mean_average_precision
 from tacit.repair.audit import draw_audit, estimate
+from tacit.repair.evidence import weigh_evidence
 from tacit.repair.heads import apply_heads, find_basis, fit_heads
 from tacit.repair.loop import Loop
 from tacit.repair.out_of_fold import CrossFitter, cross_fit, find_targets
@@ -32,7 +34,7 @@ from tacit.runs.folder import versions
 LOOKS = (500, 1000, 2000)
 PAGE = 100
 AUDITS = 400
-OURS = "and posteriors as targets"
+OURS = "and nearest images"
 BOOTSTRAPS = 40
 
 
@@ -62,6 +64,7 @@ def rank(fitter: CrossFitter, labels: np.ndarray, truth: np.ndarray) -> dict[str
     early = fit_heads(fitter.features, targets, fitter.spectrum, steps=5)
     first = cross_fit(fitter, labels, rounds=1)
     second = cross_fit(fitter, labels)
+    weighed = weigh_evidence(fitter, labels, second)
     share = (labels == 1).mean(0)
     mean = np.array([first.scores[labels[:, c] == 1, c].mean() for c in range(len(share))])
     ways = {
@@ -71,7 +74,8 @@ def rank(fitter: CrossFitter, labels: np.ndarray, truth: np.ndarray) -> dict[str
         "probability, out of fold": first.scores,
         "confident learning, class-adjusted": first.scores - mean,
         "labelling rates and pooled ratio": first.judge.judge(first.scores),
-        OURS: second.judge.judge(second.scores),
+        "and posteriors as targets": second.judge.judge(second.scores),
+        OURS: weighed.judge.judge(weighed.scores),
     }
     unknown = labels == 0
     hits = (truth & unknown)[unknown].astype(float)
@@ -93,14 +97,16 @@ def rank(fitter: CrossFitter, labels: np.ndarray, truth: np.ndarray) -> dict[str
             values.append(100 * (ours - weigh_precision(hits, orders[name], weights[images])))
     for name, values in apart.items():
         rows[name]["ours_above"] = [float(np.quantile(values, q)) for q in (0.025, 0.975)]
-    posterior = np.where(unknown, second.judge.judge(second.scores), 0)
+    posterior = np.where(unknown, weighed.judge.judge(weighed.scores), 0)
     expected = float(posterior.sum())
     return {
         "ways": rows,
         "missing": int(hits.sum()),
         "expected": expected,
         "rate": second.judge.prior.rate,
-        "targets": find_targets(known, second.judge, second.scores).numpy(),
+        "interval": [second.judge.prior.total_low, second.judge.prior.total_high],
+        "evidence": [asdict(gain) for gain in weighed.gains],
+        "targets": find_targets(known, weighed.judge, weighed.scores).numpy(),
         "posterior": posterior,
     }
 

@@ -119,7 +119,7 @@ EDGES: dict[str, set[str]] = {
     "report": {"files"},
     "repair": GROUND
     | {"data", "devices", "evaluation", "features", "images", "learner", "methods"}
-    | {"models", "runs"},
+    | {"models", "runs", "training"},
     "experiments": GROUND
     | {"data", "devices", "evaluation", "images", "learner", "methods"}
     | {"models", "repair", "report", "runs", "training"},

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tacit import cli
 from tacit.config import resolve
+from tacit.repair import cross_training
+from tacit.repair.finding import find_suspects
 from tacit.repair.suspects_file import SuspectsFile
 from tacit.runs.folder import Run
+from tacit.runs.score import predict_split
 from tacit.training.run import train
 
-SETTINGS = ("data.options.images=160", "data.options.test_images=20", "phases.epochs=1")
+SETTINGS = (
+    "data.options.images=160",
+    "data.options.test_images=20",
+    "phases.epochs=2",
+)  # the method suspects nothing in the first
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +48,9 @@ def test_a_run_becomes_a_list(run: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert sums == pytest.approx(about["expected"], rel=0.01)
     assert sum(row["box"] is not None for row in rows) == 5
     assert all(row["box"] is not None for row in rows[:3])
+    assert {name for row in rows for name, _ in row["evidence"]} == {"neighbours", "times"}
+    assert {gain["name"] for gain in about["evidence"][0]} == {"neighbours", "company"}
+    assert "hidden known labels" in about["summary"]
     assert "seen" in about["summary"] and "labels per image" in about["summary"]
 
 
@@ -57,6 +69,35 @@ def test_two_runs_are_joined(run: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "joined.parquet")
     assert cli.run(["suspects", str(run), str(run), "--boxes", "0", "--out", out]) == 0
     assert len(SuspectsFile(Path(out))) > 50
+
+
+def test_whole_trainings_score_what_they_left_out(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Run(run).splits().train
+    seen: list[set[str]] = []
+
+    def watch(config: object, folder: Path, **options: Any) -> dict[str, Any]:
+        seen.append(set(options["splits"].train.images))
+        return train(config, folder, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cross_training, "train", watch)
+    found = find_suspects([Run(run)], folds=2, seed=3)
+    assert len(seen) == 2 and not seen[0] & seen[1]  # each trains on the other's images
+    assert seen[0] | seen[1] == set(source.images)
+    folders = sorted((Run(run).repair / "folds").iterdir())
+    assert len(folders) == 2
+    # Each score is of the model that did not see the image.
+    trained = Run(next(f for f in folders if f.name.endswith("-1-of-2")))
+    out = np.flatnonzero([image not in seen[0] for image in source.images])
+    again = predict_split(trained.model(), source.take(out), trained.config, torch.device("cpu"))
+    np.testing.assert_allclose(found.scores[out], again, rtol=1e-4, atol=1e-6)
+    assert not found.caution and found.judge.prior.rests_on == "estimated"
+    # What is finished is not trained again.
+    logs = [Run(folder).log.path.read_text() for folder in folders]  # with the time of each epoch
+    found_again = find_suspects([Run(run)], folds=2, seed=3)
+    np.testing.assert_array_equal(found_again.scores, found.scores)
+    assert [Run(folder).log.path.read_text() for folder in folders] == logs
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tacit.cli.output import print_json, print_table, say, stderr, tell
 from tacit.errors import UsageError
+
+if TYPE_CHECKING:
+    from tacit.repair.finding import Found
+    from tacit.runs.folder import Run
 
 
 def suspects(
@@ -16,7 +22,7 @@ def suspects(
     data: Path | None = None,
     images: Path | None = None,
     out: Path | None = None,
-    folds: int = 5,
+    folds: int | None = None,
     labelling_rate: float | None = None,
     labels_per_image: float | None = None,
     floor: float = 0.01,
@@ -42,7 +48,9 @@ def suspects(
     out
         The list, a Parquet file; repair/suspects.parquet of the first run if left out.
     folds
-        Images are scored by heads that did not see their fold.
+        Train so many times anew, each time without one part of the images, and score that part;
+        left out, heads that have not seen an image score it, in seconds. A stop is no loss: the
+        same command goes on.
     labelling_rate
         How often a label that is there was written down, from 0 to 1, if you know.
     labels_per_image
@@ -74,12 +82,13 @@ def suspects(
     path = out or opened[0].repair / opened[0].suspects_file.name
     if images is not None and data is None:
         raise UsageError("--images goes with --data; a run knows where its images are.")
-    with stderr().status("scoring images out of fold") as status:
-        source = None if data is None else load(data, images=images)
-        found = find_suspects(
-            opened, source, folds=folds, seed=seed, labelling_rate=labelling_rate,
-            labels_per_image=labels_per_image, device=device,
-        )  # fmt: skip
+    source = None if data is None else load(data, images=images)
+    find = partial(
+        find_suspects, opened, source, folds=folds, seed=seed, labelling_rate=labelling_rate,
+        labels_per_image=labels_per_image, device=device,
+    )  # fmt: skip
+    found = _watch(find, opened[0], folds)
+    with stderr().status("writing the list") as status:
         about = write_found(
             found, path, floor=floor, boxes=boxes, device=device,
             watch=lambda done: status.update(f"looking where · {done:,} images"),
@@ -93,3 +102,15 @@ def suspects(
         print_table(("class", "missing", "from", "to"), shown)
     say(about["summary"])
     tell(f"{about['suspects']:,} cells at {about['floor']:.2f} or above · {path}")
+
+
+def _watch(find: Callable[..., Found], run: Run, folds: int | None) -> Found:
+    """Show that heads are being fitted, or how far whole trainings are."""
+    from tacit.cli.progress import ProgressReporter
+
+    if folds is None:
+        with stderr().status("scoring images out of fold"):
+            return find()
+    epochs = sum(phase.epochs for phase in run.config.phases)
+    with ProgressReporter(stderr(), epochs) as reporter:
+        return find(reporter=reporter)

@@ -74,9 +74,16 @@ class CrossFitter:
         axes: int | None = None,
     ) -> CrossFitter:
         """Turn features, (N, D), to their axes and draw folds; groups stay together."""
+        return cls.share_out(features, draw_folds(len(features), folds, seed, groups), axes)
+
+    @classmethod
+    def share_out(
+        cls, features: Tensor, folds: NDArray[np.int64], axes: int | None = None
+    ) -> CrossFitter:
+        """Turn features, (N, D), to their axes; the fold of each image is given."""
         basis: Basis = find_basis(features) if axes is None else find_basis(features, axes)
         turned = torch.cat([basis.project(block) for block in torch.split(features, ROWS_AT_ONCE)])
-        return cls(turned, basis.spectrum, draw_folds(len(features), folds, seed, groups))
+        return cls(turned, basis.spectrum, folds)
 
     def fit(
         self, targets: Tensor, start: list[Tensor] | None = None, steps: int = STEPS
