@@ -23,7 +23,7 @@ from tacit.cli.progress import ProgressReporter
 from tacit.config import resolve
 from tacit.experiments.cells import Grid
 from tacit.experiments.grid import read_grid
-from tacit.experiments.statistics import Row, summarise
+from tacit.experiments.statistics import CHEAPER, COST, Row, summarise
 from tacit.methods import METHODS, method_class
 from tacit.presets import find_preset
 from tacit.runs.folder import versions
@@ -75,18 +75,14 @@ def main() -> None:
 
 
 def _page(rows: Sequence[Row], seeds: int) -> str:
-    chosen: dict[str, dict[str, Row]] = {"clean": {}, "observed": {}}
-    for row in rows:
-        labels, method = row.name.split(" · ")
-        chosen[labels.split()[-1]][method] = row
-    clean, observed = chosen["clean"], chosen["observed"]
-    done = [name for name, row in clean.items() if not row.missing]
-    left = ", ".join(f"`{name}`" for name in clean if name not in done)
+    named = {row.name: row for row in rows}
+    done = [name for name, row in named.items() if not row.missing]
+    left = ", ".join(f"`{name}`" for name in named if name not in done)
     made = ", ".join(f"`{name}`" for name in METHODS if method_class(name).makes_images)
-    lines = [_line(name, clean[name], observed[name]) for name in done]
+    lines = [_line(name, named[name]) for name in done]
     real = [name for name in done if name not in BOUNDS]
     best = ", ".join(f"`{name}`" for name in real[:3])
-    lost = [_test(clean[name]) - _test(observed[name]) for name in real if observed[name].figures]
+    lost = [named[name].figures[COST].mean for name in real if COST in named[name].figures]
     body, used = "\n".join(lines), ", ".join(f"{k} {v}" for k, v in versions().items())
     quick = resolve(find_preset("quick"))
     phase = quick.phases[0]
@@ -109,8 +105,8 @@ is the test mAP where validation, too, had only one known label an image, as mos
 {body}
 
 Best by validation of those that know one label an image: {best}. Choosing the epoch on observed
-labels costs {sum(lost) / max(len(lost), 1):.1f} mAP on average over methods, {max(lost):.1f} at
-most.
+labels costs {sum(lost) / max(len(lost), 1):.1f} mAP on average over methods, and
+{max(lost, default=0.0):.1f} at most.
 
 Left out, because they need a teacher, known negatives or maps: {left}; and because they make images
 of their own: {made}.
@@ -125,14 +121,10 @@ FILE --seeds {seeds}`; {used}.
 """
 
 
-def _test(row: Row) -> float:
-    return row.figures["test mAP"].mean
-
-
-def _line(name: str, row: Row, observed: Row) -> str:
+def _line(name: str, row: Row) -> str:
     found = [row.figures.get(f"suspects' {key}") for key in ("precision", "recall")]
     suspects = ", ".join(f"{each.mean / 100:.2f}" for each in found if each) or "–"
-    cells = [*(_say(row, figure) for figure in FIGURES), suspects, _say(observed, "test mAP")]
+    cells = [*(_say(row, figure) for figure in FIGURES), suspects, _say(row, CHEAPER)]
     return f"| `{name}` | {' | '.join(cells)} |"
 
 
