@@ -73,6 +73,12 @@ BARS: dict[str, tuple[Bar, ...]] = {
     "review, 95 % of verdicts in ms": (Bar(most=50),),
     "review, first question in s": (Bar(most=1),),
     "review, MB": (Bar(most=300),),
+    "ten methods over one": (Bar(most=1.3),),
+    "second run of quick, s": (Bar(most=30),),
+    "stages, 160 px": (Bar(least=2.0),),
+    "stages, 224 px": (Bar(least=2.5),),
+    "first hour, minutes": (Bar(most=15),),
+    "first hour, mAP": (Bar(least=65),),
 }
 MET, MISSED = "bar met", "BAR MISSED"
 

@@ -6,7 +6,7 @@
 
 `load`: clients send verdicts over HTTP while somebody reads the store again and again. `kill`: a
 process that adds verdicts is killed at random; what it had acknowledged is looked for. `large`: how
-soon the first of many suspects is told, and how much memory the server needs.
+soon the first of many suspects is told by `tacit review`, and how much memory that needs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import argparse
 import http.client
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,6 @@ from PIL import Image
 from tacit.data.source import Source
 from tacit.labels import SparseLabels
 from tacit.repair.opening import STORE, open_source
-from tacit.repair.queue import Wanted
 from tacit.repair.serving import bind, serve
 from tacit.repair.session import Review
 from tacit.repair.store import Store
@@ -246,55 +244,62 @@ def kill_at_random(folder: Path, rounds: int, verdicts: int, seed: int = 0) -> K
 
 
 def measure_large(folder: Path, suspects: int) -> dict[str, float]:
-    """Return how soon the first of many suspects is told, and the memory of the server in MB."""
-    make_review(folder, suspects).queue.wait()  # writes the files
-    command = [sys.executable, __file__, "open", "--suspects", str(suspects), "--at", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    told: dict[str, float] = json.loads(done.stdout)
-    return told
-
-
-def open_large(folder: Path, suspects: int) -> dict[str, float]:
-    """Open what `measure_large` wrote and ask the first questions; in a process of its own."""
-    source = make_source(suspects)
-    file = SuspectsFile(folder / FILE)
+    """Start `tacit review` on many suspects, and return how soon the first is told, and its MB."""
+    review = make_review(folder, suspects)
+    review.queue.wait()
+    source, labels = review.source, folder / "labels.csv"
+    with labels.open("w", encoding="utf-8") as file:
+        file.write("image,labels\n")
+        for row, image in enumerate(source.images):
+            file.write(f"{image},{CLASSES[row % len(CLASSES)]}\n")
+    (folder / source.images[0]).parent.mkdir()
+    draw(64, 0).save(folder / source.images[0])
+    command = [sys.executable, "-m", "tacit", "review", str(folder / FILE), "--data", str(labels)]
     started = time.perf_counter()
-    review = open_source(file, source)
-    with served(review) as (port, headers):
+    with subprocess.Popen(
+        [*command, "--no-browser", "--port", "0"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        address = next(line for line in process.stderr if "http:" in line).split()[-1]
         opened = time.perf_counter()
-        with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-            for path in ("/api/state", "/api/questions?count=30", "/image/0/640"):
+        there = urlsplit(address)
+        with closing(http.client.HTTPConnection("127.0.0.1", there.port or 0)) as connection:
+            connection.request("GET", f"/?{there.query}")
+            answer = connection.getresponse()
+            answer.read()
+            headers = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+
+            def ask(path: str) -> float:
                 connection.request("GET", path, headers=headers)
                 answer = connection.getresponse()
                 assert answer.status == 200, answer.read()
                 answer.read()
-        first = time.perf_counter()
-        review.queue.wait()
-        review.audit.wait()
-        review.next("ben", 30, Wanted(column=7))
-        whole = time.perf_counter()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                return time.perf_counter()
+
+            for path in ("/", "/api/state", "/api/questions?count=30", "/image/0/640"):
+                first = ask(path)
+            whole = ask("/api/questions?count=30&class=7&most=0.01")
+            time.sleep(3)  # the audit is drawn
+            ask("/api/report")
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        process.terminate()
     return {
         "first seconds": first - opened,
-        "open seconds": opened - started,
-        "whole seconds": whole - started,
-        "memory": most,
+        "first seconds, with the start": first - started,
+        "whole seconds, with the start": whole - started,
+        "memory": int(status.partition("VmHWM:")[2].split()[0]) / 1024,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["load", "kill", "large", "open", "serve"])
+    parser.add_argument("what", choices=["load", "kill", "large", "serve"])
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--verdicts", type=int)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--suspects", type=int, default=1_000_000)
-    parser.add_argument("--at", type=Path, help="where `large` has written its files")
+    parser.add_argument("--at", type=Path, help="where `serve` finds its files")
     asked = parser.parse_args()
-    if asked.what == "open":
-        print(json.dumps(open_large(asked.at, asked.suspects)))
-        return
     if asked.what == "serve":
         serve_until_told(asked.at, asked.suspects)
         return

@@ -1,10 +1,11 @@
-"""Every method on generated scenes, under one budget, with several seeds.
+"""Every method on generated scenes, under one budget, with several seeds, as one page.
 
     python studies/methods.py [--seeds 3] [--jobs 2] [--out runs/methods] [--only an,em]
 
-Each method has its default hyperparameters, nothing is tuned. Finished runs in --out are not
-repeated, so an interrupted benchmark goes on. Writes methods.md and methods.json to docs/results;
-with --only, the rows of all other methods stay as they were measured.
+The same as `tacit compare studies/methods.toml` with all methods. Each has its default
+hyperparameters, nothing is tuned. Finished runs in --out are not repeated, so an interrupted
+benchmark goes on. Writes methods.md and methods.json to docs/results; with --only, the rows of all
+other methods stay as they were measured.
 """
 
 from __future__ import annotations
@@ -12,59 +13,19 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import statistics
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-BUDGET = ("data.options.images=1250", "phases.epochs=15")
 # The mean share of test images that show a class, in percent: the mAP of scores by chance. What is
 # less than NEAR above it has learned next to nothing.
 CHANCE, NEAR = 24, 5
 # Their teacher is a stand-in, see `teacher.py`.
 TAUGHT = {"vlpl", "aevlp"}
-# What a method cannot do without.
-NEEDS: dict[str, tuple[str, ...]] = {"iu": ("data.negatives=1",)}
 
 
-def run_one(name: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Train one method with one seed, unless it is done already, and return its figures."""
-    import torch
-
-    from tacit.config import resolve
-    from tacit.runs.folder import Run
-    from tacit.training.run import train
-
-    sys.path.insert(0, str(Path(__file__).parent))
-    from teacher import teach
-
-    torch.set_num_threads(1)
-    done = Run(folder)
-    if done.result is None:
-        settings = (*BUDGET, *NEEDS.get(name, ()), f"method.name={name}", f"run.seed={seed}")
-        if name in TAUGHT:
-            scores = folder.parent / f"teacher-for-{name}-{seed}.npz"
-            scores.parent.mkdir(parents=True, exist_ok=True)
-            if not scores.exists():
-                teach(resolve(None, (*BUDGET, f"run.seed={seed}")), scores)
-            settings += (f"method.scores={scores}",)
-        train(resolve(None, settings), folder, resume=True)
-    record, log = done.record, done.log.read()
-    return {
-        "method": name,
-        "seed": seed,
-        "map": record["result"]["map"],
-        "epoch": record["result"]["best"]["epoch"],
-        "measured": datetime.date.fromtimestamp(done.log.path.stat().st_mtime).isoformat(),
-        "seconds_per_epoch": statistics.fmean(entry["seconds"] for entry in log),
-        **{key: log[-1]["identification"][key] for key in ("precision", "recall", "f1")},
-    }
-
-
-def main() -> None:
+def main() -> int:
     """Train everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
@@ -73,26 +34,56 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("docs/results"))
     parser.add_argument("--only", type=str, default="")
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
 
+    from tacit.cli.output import stderr
+    from tacit.cli.progress import ProgressReporter
+    from tacit.experiments.cells import Grid
+    from tacit.experiments.grid import read_grid
     from tacit.methods import METHODS
 
     names = options.only.split(",") if options.only else list(METHODS)
-    jobs = [(name, seed) for seed in range(options.seeds) for name in names]
-    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        futures = [
-            pool.submit(run_one, name, seed, options.out / f"{name}-{seed}") for name, seed in jobs
-        ]
-        figures = []
-        for done, future in enumerate(futures, 1):
-            figures.append(future.result())
-            print(
-                f"{done}/{len(jobs)} {figures[-1]['method']} {figures[-1]['map']:.1f}", flush=True
-            )
+    file, scores = Path(__file__).with_suffix(".toml"), options.out / "teacher.npz"
+    if TAUGHT & set(names) and not scores.exists():
+        sys.path.insert(0, str(Path(__file__).parent))
+        from teacher import teach
+
+        scores.parent.mkdir(parents=True, exist_ok=True)
+        (cell,) = read_grid(file, (), {"methods": ["an"], "seeds": [0]})[1]
+        teach(cell.config, scores)
+    cells = []
+    for name in names:  # one by one, for only some take scores
+        settings = (f"method.scores={scores}",) if name in TAUGHT else ()
+        cells += read_grid(file, settings, {"methods": [name], "seeds": options.seeds})[1]
+    epochs = sum(phase.epochs for cell in cells if cell.config for phase in cell.config.phases)
+    grid = Grid(options.out)
+    with ProgressReporter(stderr(), epochs) as reporter:
+        grid.train(cells, options.jobs, reporter)
+    failed = [each for each in grid.measure(cells) if each.state != "done"]
+    for each in failed:
+        print(f"{each.cell.title}: {each.reason}", file=sys.stderr)
+    if failed:
+        return 1
+    figures = [read_figures(grid, cell) for cell in cells]
     if options.only:
         earlier = json.loads((options.results / "methods.json").read_text(encoding="utf-8"))
         figures += [figure for figure in earlier if figure["method"] not in names]
     write(figures, options.results, options.seeds)
+    return 0
+
+
+def read_figures(grid: Any, cell: Any) -> dict[str, Any]:
+    """Return the figures of a finished run."""
+    done = grid.run(cell)
+    record, log = done.record, done.log.read()
+    return {
+        "method": cell.row,
+        "seed": cell.seed,
+        "map": record["result"]["map"],
+        "epoch": record["result"]["best"]["epoch"],
+        "measured": datetime.date.fromtimestamp(done.log.path.stat().st_mtime).isoformat(),
+        "seconds_per_epoch": statistics.fmean(entry["seconds"] for entry in log),
+        **{key: log[-1]["identification"][key] for key in ("precision", "recall", "f1")},
+    }
 
 
 def write(figures: list[dict[str, Any]], folder: Path, seeds: int) -> None:
@@ -163,4 +154,4 @@ with `python studies/methods.py --seeds {seeds}`; {used}.
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -87,7 +87,7 @@ EDGES: dict[str, set[str]] = {
     "learner": {"errors", "methods", "models", "types"},
     "features": {"config", "data", "devices", "errors", "files", "images"},
     "evaluation": {"devices", "distributed", "errors", "priors", "types"},
-    "export": {"errors", "files", "models"},
+    "export": {"errors", "files", "images", "models"},
     "prediction": {
         "data",
         "devices",
@@ -131,6 +131,7 @@ EDGES: dict[str, set[str]] = {
         "devices",
         "evaluation",
         "experiments",
+        "export",
         "features",
         "images",
         "methods",

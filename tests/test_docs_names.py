@@ -120,7 +120,7 @@ def test_keys_of_recipes_exist(page: Path) -> None:
             section, first, *others = word.split(".")
             if first.isdecimal():  # one phase of several
                 first = others[0]
-            if word.endswith("(") or first in {"json", "yaml", "safetensors", "pt"}:
+            if word.endswith("(") or first in {"json", "onnx", "yaml", "safetensors", "pt"}:
                 continue  # a call, or the name of a file
             if section == "method" and hasattr(Method, first):
                 continue  # in Python

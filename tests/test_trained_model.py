@@ -338,3 +338,20 @@ def test_names_are_listed_and_nothing_heavy_is_imported() -> None:
         assert getattr(tacit, name).__module__ if name != "__version__" else tacit.__version__
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         tacit.fitt  # noqa: B018
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_photographs_without_a_trunk_are_learned_as_on_the_command_line(
+    photos: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who names a trunk, a recipe or generated images means it."""
+    from tacit.presets import find_preset
+    from tacit.trained_model import _configure
+
+    monkeypatch.setattr("tacit.models.has_package", lambda trunk: installed)
+    given = [("data.name", str(photos)), ("method.name", "an")]
+    found = _configure(photos, None, None, given)
+    assert found == resolve(find_preset("quick") if installed else None, given)
+    for labels, settings in ((photos, [("model.trunk", "tiny")]), ("scenes", [])):
+        named = _configure(labels, None, None, [("data.name", str(labels)), *settings])
+        assert named.model.trunk == "tiny"

@@ -152,6 +152,13 @@ def _lay(tables: dict[str, Any], section: str, rows: dict[str, Any], name: Any) 
             _merge(tables, {section: {key: value}})
 
 
+def lay_over(below: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
+    """Return tables that lie over others; a list takes the place of what was there."""
+    laid = copy.deepcopy(below)
+    _merge(laid, tables)
+    return laid
+
+
 def _merge(tables: dict[str, Any], over: dict[str, Any]) -> None:
     """Put values into nested tables; a list takes the place of what was there."""
     for key, value in over.items():

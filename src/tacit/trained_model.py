@@ -16,7 +16,7 @@ from tacit.data import IN_MEMORY
 from tacit.data.load import load, read_official_splits
 from tacit.data.source import OfficialSplits, Source, Splits
 from tacit.errors import DataError, UsageError, unknown_name
-from tacit.experiments.report_page import build_report, read_runs
+from tacit.experiments.report_page import write_report
 from tacit.export.hub import find_pretrained
 from tacit.models.artefact import load_model, read_config
 from tacit.prediction.in_memory import AnyImage, Precision, Predictions, predict
@@ -24,7 +24,6 @@ from tacit.presets import find_preset
 from tacit.processes import find_process
 from tacit.ranges import check
 from tacit.registry import short_name
-from tacit.report.page import write_page
 from tacit.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -63,12 +62,12 @@ def fit(
             returned, or the name of a data set.
         images: The folder of the images; looked for beside the file if None.
         method: How to learn, see `tacit methods`.
-        preset: A recipe that comes with tacit, such as "quick".
+        preset: A recipe that comes with tacit; photographs get "quick" where no trunk is named.
         recipe: A TOML file.
         epochs: Passes over the training images, in every phase.
         seed: Seed of weights, order and augmentation.
         device: auto, cpu, cuda, cuda:0 or mps.
-        settings: Any other key of a recipe and its value, such as ``{"phases.lr": 1e-3}``.
+        settings: Any other key of a recipe, such as ``{"phases.lr": 1e-3}``.
         out: The run folder, new or empty; if None, one that is deleted together with the model.
         resume: Go on from the last checkpoint in ``out``.
         reporter: Receives the progress in place of the log.
@@ -88,6 +87,7 @@ def fit(
     _check_reporter(reporter)
     official = _read(labels, {"images": images, **options})
     config = _configure(
+        labels,
         recipe=recipe,
         preset=preset,
         settings=[
@@ -262,7 +262,7 @@ class TrainedModel:
         if result is None:
             raise DataError(f"The run in {self.folder} has not ended; go on with `resume=True`.")
         if page is not None:
-            write_page(Path(page), build_report(read_runs([self.folder])))
+            write_report(Path(page), [self.folder])
         best, scored = result["best"], sorted(_list_scored(result), key=lambda each: each[1])
         weakest = ", ".join(f"{name} {precision:.1f}" for name, precision in scored[:5])
         epochs = sum(phase["epochs"] for phase in config["phases"])
@@ -355,10 +355,14 @@ def _read(labels: Any, options: dict[str, Any]) -> OfficialSplits | None:
 
 
 def _configure(
-    recipe: str | Path | None, preset: str | None, settings: list[tuple[str, Any]]
+    labels: Any, recipe: str | Path | None, preset: str | None, settings: list[tuple[str, Any]]
 ) -> Config:
-    if preset is not None:
-        recipe = find_preset(preset)
+    from tacit.training.checks import shows_photographs
+
+    name = labels.name if isinstance(labels, Source) else str(labels)
+    if recipe is preset is None and shows_photographs(resolve(None, settings), name):
+        preset = "quick"
+    recipe = recipe if preset is None else find_preset(preset)
     return resolve(None if recipe is None else Path(recipe), settings)
 
 

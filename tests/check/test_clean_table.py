@@ -46,6 +46,20 @@ def test_columns_names_and_order_stay(photos: Photos) -> None:
     assert list(after[0]) == ["file", "split", "labels", "code", "Price "]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_what_separates_columns_stays(photos: Photos, delimiter: str) -> None:
+    photos.write()
+    rows = [list(row.values()) for row in read("labels.csv")]
+    with Path("labels.csv").open("w", newline="") as file:
+        write = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        write.writerows([list(photos.rows[0]), *rows])
+    photos.path(9).write_bytes(b"")
+    assert clean("--images=photos") == 1
+    before = Path("labels.csv").read_text().splitlines()
+    after = Path("cleaned/labels.csv").read_text().splitlines()
+    assert after[0] == before[0] and after == before[:10] + before[11:]
+
+
 def test_one_command_mends_all_kinds_together(
     photos: Photos, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,7 +110,9 @@ def test_evidence_is_averaged_by_what_the_cells_are() -> None:
     assert diagnostics.evidence() == {
         "gap": {"known": 3.5, "missed": 4.0, "negative": 3.0},
         "logit": {"known": -3.5, "missed": -4.0, "negative": -3.0},
+        "said present": {"known": 0.0, "missed": 0.0, "negative": 0.0},
     }
+    assert diagnostics.count_cells() == {"known": 2, "missed": 2, "negative": 2}
 
 
 def test_evidence_of_batches_is_weighted_by_cells() -> None:
@@ -125,7 +127,8 @@ def test_evidence_of_batches_is_weighted_by_cells() -> None:
 def test_a_group_without_cells_has_no_mean() -> None:
     diagnostics = Diagnostics(torch.tensor(TRUTH), CPU)
     diagnostics.update(make_batch(TRUTH), make_step(evidence={"logit": torch.ones(2, 4)}))
-    assert diagnostics.evidence() == {"logit": {"known": 1.0, "missed": None, "negative": None}}
+    none = {"known": 1.0, "missed": None, "negative": None}
+    assert diagnostics.evidence() == {"logit": none, "said present": none}
 
 
 def test_evidence_outside_a_group_does_not_spoil_it() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tacit.errors import DataError
-from tacit.experiments.report_page import build_report, read_runs
+from tacit.experiments.finished import read_runs
+from tacit.experiments.report_page import build_report
 from tacit.report.page import render_page
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from scipy import stats
 from tacit.errors import UsageError
 from tacit.experiments.cells import Measured
 from tacit.experiments.grid import Cell
+from tacit.experiments.published import Published
 from tacit.experiments.statistics import estimate, summarise
-from tacit.experiments.table import WRITERS, list_notes, to_cells
+from tacit.experiments.table import WRITERS, from_json, list_notes, to_cells
 
 MAPS = {
     ("an",): [50.0, 52.0, 51.0],
@@ -90,10 +92,10 @@ def test_a_failed_seed_is_named_and_in_no_mean() -> None:
     assert "em, seed 1, is in no mean: the loss is not finite" in list_notes([row], 3)
 
 
-def test_equal_runs_are_no_evidence_and_constant_gains_are() -> None:
+def test_differences_equal_to_the_last_digit_are_no_evidence() -> None:
     rows = summarise(measure({("an",): [1.0, 2.0], ("b",): [1.0, 2.0], ("c",): [2.0, 3.0]}), ["an"])
     found = {row.name: row.differences for row in rows}
-    assert found["b"][0].p == 1.0 and found["c"][0].p == 0.0
+    assert found["b"][0].p == 1.0 and found["c"][0].p is None
 
 
 def test_every_writer_says_the_same_numbers() -> None:
@@ -114,3 +116,59 @@ def test_names_cannot_break_a_table() -> None:
     rows = summarise(measure({("a|b_c & 5%",): [1.0, 2.0]}))
     assert r"| a\|b_c & 5% |" in WRITERS["md"](rows, 2)
     assert r"a|b\_c \& 5\% &" in WRITERS["tex"](rows, 2)
+
+
+def test_few_seeds_do_not_find_more_than_chance_does() -> None:
+    """Of tables whose rows are equally good, one in twenty has a star, and no more."""
+    draw = np.random.default_rng(0)
+    for seeds in (2, 3, 5):
+        starred = 0
+        for _ in range(400):
+            scores = draw.normal(50, 1, (4, seeds)) + draw.normal(0, 3, seeds)
+            maps = {(name,): row.tolist() for name, row in zip("abcd", scores, strict=True)}
+            found = [each for row in summarise(measure(maps), ["a"]) for each in row.differences]
+            assert len(found) == 3
+            starred += any(each.corrected is not None and each.corrected < 0.05 for each in found)
+        assert starred / 400 < 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def test_what_has_not_converged_is_named_and_not_ranked() -> None:
+    cells = [
+        replace(each, rising=each.cell.values == ("em",), near_chance=each.cell.values == ("gr",))
+        for each in measure(MAPS)
+    ]
+    rows = summarise(cells)
+    assert [row.name for row in rows] == ["an", "em", "gr"]  # though em has the best validation
+    assert [row.converged for row in rows] == [True, False, False]
+    header, body = to_cells(rows)
+    assert [line[header.index("converged")] for line in body] == ["yes", "no", "no"]
+    (note,) = [note for note in list_notes(rows, 3) if note.startswith("Not converged")]
+    assert "gr (hardly above chance)" in note and "em (validation gained" in note
+
+
+def test_clean_and_observed_selection_stand_side_by_side() -> None:
+    clean, observed = "validation_labels clean", "validation_labels observed"
+    maps = {
+        (clean, "an"): [50.0, 52.0],
+        (clean, "em"): [55.0, 56.0],
+        (observed, "an"): [49.0, 49.0],
+        (observed, "em"): [55.0, 55.5],
+    }
+    rows = {row.name: row for row in summarise(measure(maps), ["an"])}
+    assert set(rows) == {"an", "em"}
+    assert rows["an"].figures["chosen by observed"].mean == 49.0
+    assert rows["an"].figures["cost of no clean labels"].mean == 2.0
+    assert rows["em"].differences[0].estimate.mean == 4.5
+    alone = summarise(measure({(observed, "an"): [49.0, 49.0]}))
+    assert [row.name for row in alone] == [f"{observed} · an"]
+
+
+def test_json_says_all_that_a_page_needs() -> None:
+    said = Published(87.6, "AN", "Query2Label", "one positive", "Table 1", "a paper")
+    rows = [
+        replace(row, published=said, runs={0: f"runs/{row.name}"})
+        for row in summarise(measure(MAPS), ["an"])
+    ]
+    assert from_json(WRITERS["json"](rows, 3, ["tuned"])) == (rows, 3, ["tuned"])
+    header, body = to_cells(rows)
+    assert header[-1] == "published" and body[0][-1] == "87.6 (Query2Label, one positive)"

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tacit.errors import DataError, UsageError
-from tacit.export.hub import card, from_pretrained, push_to_hub
+from tacit.export.card import card
+from tacit.export.hub import from_pretrained, push_to_hub
 from tacit.models import build_model
 from tacit.models.artefact import read_config, save_model
 from tacit.models.base import Model

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tacit.errors import DataError
@@ -86,3 +87,32 @@ def test_the_shared_store_is_where_the_user_keeps_what_can_be_made_again(
 def test_keys_keep_zero_bytes_at_their_end() -> None:
     keys = to_keys([bytes(KEY_BYTES), b"\1" + bytes(KEY_BYTES - 1)])
     assert len(keys) == 2 and keys[0] != keys[1] and len(np.unique(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keys": None},
+        {"features": None},
+        {"keys": torch.zeros(2, KEY_BYTES)},
+        {"keys": torch.zeros(2, 3, dtype=torch.uint8)},
+        {"keys": torch.zeros(0, KEY_BYTES, dtype=torch.uint8)},
+        {"features": torch.zeros(1, 3, 1, 1)},
+        {"features": torch.zeros(2, 3, 1, 1, dtype=torch.int64)},
+        {"features": torch.zeros(2, 5, 1, 1)},
+        {"further": torch.zeros(2)},
+    ],
+)
+def test_files_of_others_are_named_with_what_to_do(
+    changes: dict[str, Tensor | None], tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, {})
+    shelf.add(to_keys(digests(4, 2)), features_of(4, 2))
+    keys = torch.from_numpy(to_keys(digests(0, 2)).view(np.uint8).reshape(2, -1).copy())
+    tensors = {"keys": keys, "features": features_of(0, 2).contiguous(), **changes}
+    save_file(
+        {name: each for name, each in tensors.items() if each is not None},
+        tmp_path / "zz.safetensors",
+    )
+    with pytest.raises(DataError, match=r"zz\.safetensors holds no features .*; delete it"):
+        look_up(shelf, 0, 9)

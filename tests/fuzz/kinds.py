@@ -46,6 +46,6 @@ def kind(
 
 def all_kinds() -> dict[str, Kind]:
     """Return the table, filled by the modules that say what there is."""
-    from fuzz import data_kinds, repair_kinds, run_kinds  # noqa: F401
+    from fuzz import data_kinds, repair_kinds, review_kinds, run_kinds  # noqa: F401
 
     return KINDS

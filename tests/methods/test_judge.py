@@ -131,6 +131,7 @@ def test_a_step_and_a_judgement_agree_on_suspects(name: str) -> None:
     for parameter in learner.model.head.parameters():  # type: ignore[union-attr]
         parameter.data *= 20  # opinions, after so few steps
     learner.eval()  # so that a step reads the model as a judgement does
+    learner(batch_for(name, *learner.method.views), LATE)  # and remembers what it read
     step = copy.deepcopy(learner)(batch_for(name, *learner.method.views), LATE)
     found = judge(learner, batch_for(name))
     if step.suspects is None:

@@ -9,16 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tacit.config import resolve
+from tacit.config import Config, resolve
 from tacit.data.source import Source
 from tacit.errors import UsageError
-from tacit.learner import Learner
-from tacit.methods import build_method
-from tacit.models import build_model
-from tacit.models.wrappers import divide
+from tacit.experiments.grid import read_grid
 from tacit.presets import find_preset, list_presets
 from tacit.training.checks import check_trunk
-from tacit.training.optim import freeze_parameters
 from tacit.training.run import complete
 
 
@@ -29,26 +25,18 @@ def test_every_preset_is_a_whole_recipe(name: str, tmp_path: Path) -> None:
     assert config.model.trunk != "tiny" and config.model.weights != "none"
 
 
-def test_quick_lets_no_run_read_an_image_twice() -> None:
-    config = resolve(find_preset("quick"))
+@pytest.mark.parametrize("name", ["quick", "good"])
+def test_no_run_on_a_frozen_trunk_reads_an_image_twice(name: str) -> None:
+    config = resolve(find_preset(name))
     assert config.data.store == "shared"
     assert {phase.features for phase in config.phases} == {"pooled"}
+    assert all("trunk" in phase.freeze for phase in config.phases)
 
 
-def test_good_moves_a_trunk_whose_lower_stages_read_each_image_once() -> None:
+def test_good_is_quick_on_a_larger_trunk() -> None:
     quick, good = (resolve(find_preset(name)) for name in ("quick", "good"))
-    assert (good.model, good.method) == (quick.model, quick.method)  # so that features are shared
-    heads, stages = good.phases
-    assert heads.features == "pooled" and stages.features == "stages" and stages.versions == 2
-    model: Any = build_model(
-        classes=("a", "b"), size=good.model.size, trunk=good.model.trunk
-    ).eval()
-    learner = Learner(model, build_method("gr"))
-    freeze_parameters(learner, stages)
-    still = {name for name, each in model.trunk.named_parameters() if not each.requires_grad}
-    lower, _ = divide(model, still)
-    assert lower.first == "network.blocks.6"
-    assert 0 < sum(each.numel() for each in model.trunk.parameters() if each.requires_grad) < 2e6
+    assert (good.phases, good.method) == (quick.phases, quick.method)
+    assert good.model.trunk != quick.model.trunk
 
 
 def test_methods_that_make_images_have_a_preset(tmp_path: Path) -> None:
@@ -84,3 +72,26 @@ def test_photographs_on_the_toy_trunk_are_refused(
         return check_trunk(config, source)
     with pytest.raises(UsageError, match=r"photos.csv .*--preset quick.*tacit\[weights\]"):
         check_trunk(config, source)
+
+
+@pytest.mark.parametrize("study", ["search", "photographs"])
+def test_studies_start_from_the_preset_they_are_about(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a row that trains exactly as `--preset quick` does."""
+    for name in ("coco18", "clothes17"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "labels.csv").write_text("file,a,b\n1.jpg,1,0\n")
+    monkeypatch.chdir(tmp_path)
+    grid = Path(__file__).parents[2] / "studies" / f"{study}.toml"
+    settings = ("data.name=coco18/labels.csv",)
+    _, cells = read_grid(grid, settings, {"methods": ["gr"], "seeds": 1})
+    quick = resolve(find_preset("quick"))
+    made = [cell.config for cell in cells if cell.config]
+    assert (_list_model(quick), quick.phases) in [
+        (_list_model(config), config.phases) for config in made
+    ]
+
+
+def _list_model(config: Config) -> tuple[object, ...]:
+    return config.model.name, config.model.trunk, config.model.weights, config.model.size

@@ -255,6 +255,12 @@ def test_a_taken_port_is_said() -> None:
             bind("127.0.0.1", port)
 
 
+def test_no_part_of_an_answer_waits_for_another() -> None:
+    """Asyncio sends parts at once only where the protocol of the socket is named."""
+    with bind("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
+
+
 def test_only_this_machine_is_listened_on() -> None:
     for host in ("0.0.0.0", "::", "example.com", "192.168.1.7"):
         with pytest.raises(UsageError, match="for this machine alone.*ssh -L"):

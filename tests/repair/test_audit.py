@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,3 +135,27 @@ def test_bad_requests_are_refused() -> None:
     audit = draw_audit(np.arange(3), np.ones(3) / 2, 3, 2)
     with pytest.raises(DataError, match="newer"):
         Audit.from_dict({**audit.to_dict(), "format": 9})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cells": [0, 1]},
+        {"cells": [0, 0, 2]},
+        {"cells": [0, -1, 2]},
+        {"cells": [[0], [1], [2]]},
+        {"strata": [0, 1, 2]},
+        {"strata": [0, -1, 1]},
+        {"sizes": [0, 3]},
+        {"ranks": [1, 2, -3]},
+        {"expected": [[0.5, 0.5]]},
+        {"expected": [0.5, 0.5]},
+        {"expected": [[0.5, float("nan")], [0, 0]]},
+    ],
+)
+def test_what_no_draw_can_have_been_is_no_audit(change: dict[str, Any]) -> None:
+    whole = {"format": 1, "cells": [0, 1, 2], "strata": [0, 1, 1], "ranks": [0, 1, 2]}
+    whole |= {"sizes": [4, 2], "expected": [[0.5, 0.5], [1.0, 0.0]]}
+    assert Audit.from_dict(whole).probabilities.tolist() == [0.25, 1, 1]
+    with pytest.raises(ValueError, match="."):
+        Audit.from_dict(whole | change)

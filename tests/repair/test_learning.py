@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class Reverse:
 def test_the_queue_is_made_anew_after_so_many_answers(tmp_path: Path) -> None:
     source = make_source()
     learner = Reverse(*source.labels.shape)
-    review = make_review(tmp_path, source, audit_share=0.0, learner=lambda: learner)
+    review = make_review(tmp_path, source, audit_share=0.0, learner=lambda between: learner)
     with serving(review) as served:
         for number in range(EVERY):
             assert review.live_queue is not None and review.live_queue.turns == 0
@@ -52,7 +53,7 @@ def test_a_learner_that_fails_leaves_the_order_as_it_was(tmp_path: Path) -> None
 
     source = make_source()
     review = make_review(
-        tmp_path, source, audit_share=0.0, learner=lambda: Broken(*source.labels.shape)
+        tmp_path, source, audit_share=0.0, learner=lambda between: Broken(*source.labels.shape)
     )
     with review:
         for _ in range(EVERY):
@@ -61,3 +62,20 @@ def test_a_learner_that_fails_leaves_the_order_as_it_was(tmp_path: Path) -> None
         review.live_queue._thread.join(20)
         assert isinstance(review.live_queue.failed, ValueError)
         assert review.next("ann")[0].row == 6
+
+
+def test_the_end_of_a_review_stops_what_is_being_computed(tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def make(between: Callable[[], None]) -> Reverse:
+        begun.set()
+        while True:  # features of many images
+            time.sleep(0.001)
+            between()
+
+    with make_review(tmp_path, make_source(), audit_share=0.0, learner=make) as review:
+        for _ in range(EVERY):
+            review.answer("ann", review.next("ann")[0], "present")
+        assert begun.wait(20)
+    assert review.live_queue is not None
+    assert not review.live_queue._thread.is_alive() and review.live_queue.failed is None

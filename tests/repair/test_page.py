@@ -99,7 +99,7 @@ def test_a_whole_review_by_keyboard(tmp_path: Path, open_page: Open) -> None:
     """From the first question to the last, and the page says that there is none left."""
     with serving(make_review(tmp_path, make_source(8), audit_share=0.25)) as served:
         page = open_page(served)
-        assert asked(page) == "cat: is it here?" and "tacit" in page.title()
+        assert asked(page).endswith(": is it here?") and "tacit" in page.title()
         for number in range(24):
             before = page.evaluate("document.querySelector('#asked').textContent + "
                                    "document.querySelector('#caption').textContent")  # fmt: skip
@@ -117,6 +117,9 @@ def test_a_whole_review_by_keyboard(tmp_path: Path, open_page: Open) -> None:
         given = verdicts(served.review)
         assert len(given) == 24 == len({each[:2] for each in given})
         assert {answer for *_, answer in given} == {"present", "absent", "unsure"}
+        served.review.audit.wait()  # what it says is told with the next answer, or the next visit
+        page.reload()
+        wait(page, "document.querySelector('#sentence').textContent")
         said = page.inner_text("#sentence")
         assert said.startswith("24 looks. ") and "8 of them are found" in said
 
@@ -302,21 +305,40 @@ def test_fifty_verdicts_while_the_server_is_away(tmp_path: Path, open_page: Open
         assert page.evaluate("Object.keys(localStorage).length") == 0
 
 
+AWAY = float(os.environ.get("TACIT_AWAY_SECONDS", "0"))  # 120 once in a while
+
+
 def test_verdicts_go_out_by_themselves_when_the_connection_is_back(
     served: Served, open_page: Open
 ) -> None:
+    """Fifty answers while there is no connection: each is there once, in order."""
     open_page.allow("ERR_INTERNET_DISCONNECTED")  # type: ignore[attr-defined]
     page = open_page(served)
     wait(page, "performance.getEntriesByType('resource').length > 70")
     page.context.set_offline(True)
-    for _ in range(10):
-        page.keyboard.press("n")
-    wait(page, "document.querySelector('#saved').dataset.unsaved === '10'")
+    for number in range(50):
+        page.keyboard.press("yn"[number % 2])
+        page.wait_for_timeout(AWAY * 1000 / 50)
+    wait(page, "document.querySelector('#saved').dataset.unsaved === '50'")
     page.wait_for_selector("#banner:not([hidden])")
     page.context.set_offline(False)
     wait_saved(page)
     page.wait_for_selector("#banner", state="hidden")
-    assert len(verdicts(served.review)) == 10
+    given = verdicts(served.review)
+    assert len(given) == 50 == len({each[:2] for each in given})
+    assert [each[2] for each in given] == ["present", "absent"] * 25
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+
+
+def test_a_page_that_was_left_open_over_night_goes_on(served: Served, open_page: Open) -> None:
+    page = open_page(served)
+    page.clock.install()
+    page.clock.fast_forward("12:00:00")
+    served.review.clock = lambda now=served.review.clock: now() + 12 * 3600  # type: ignore[misc]
+    page.keyboard.press("y")
+    page.clock.run_for(2000)
+    wait_saved(page)
+    assert verdicts(served.review) == [("0000", "cat", "present")]
 
 
 def test_names_that_are_html_are_shown_as_text(tmp_path: Path, open_page: Open) -> None:
@@ -394,6 +416,69 @@ def test_text_stands_out_and_everything_has_a_name(
     assert page.get_attribute("#saved", "role") == "status"
     moving = "getComputedStyle(document.querySelector('.yes')).transitionDuration"
     assert page.evaluate(moving) == "0s"
+
+
+ROLES = """
+- main:
+  - 'region "cat: is it here?"':
+    - figure
+    - 'heading "cat: is it here?" [level=1]'
+    - button "y Yes, it is"
+    - button "n No"
+    - button "s Not sure"
+    - button "u Undo"
+    - button "0 None of these"
+    - button "a Add a class"
+    - 'heading "Known: cat" [level=2]'
+    - heading "Easily mistaken" [level=2]
+"""
+
+
+def test_a_screen_reader_meets_roles_and_names(served: Served, open_page: Open) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page(served)
+    expect(page.locator("body")).to_match_aria_snapshot(ROLES)
+    said = page.locator("body").aria_snapshot()
+    for part in ("navigation", "search", "status", 'progressbar "Suspects answered"'):
+        assert part in said, said
+    page.keyboard.press("g")
+    page.wait_for_selector(".cell")
+    cells = page.locator("#cells").aria_snapshot()
+    assert cells.count('button "photos/') == 24 and "image-0000.jpg: wrong" in cells
+    page.keyboard.press("p")
+    page.wait_for_selector("#report-table td")
+    report = page.locator("#report").aria_snapshot()
+    assert 'heading "How far the review is" [level=1]' in report
+    assert "columnheader" in report and "rowheader" in report
+
+
+def test_evidence_is_told_when_it_is_asked_for(served: Served, open_page: Open) -> None:
+    page = open_page(served)
+    assert not page.is_visible("#evidence")
+    page.keyboard.press("h")
+    page.wait_for_selector("#evidence li")
+    assert "not trained on this image: 80%" in page.inner_text("#evidence")
+
+
+def test_only_images_of_a_name(served: Served, open_page: Open) -> None:
+    page = open_page(served)
+    page.fill("#named", "IMAGE-0007")
+    page.keyboard.press("Enter")
+    wait(page, "document.querySelector('#caption').textContent.includes('0007')")
+    page.click("#clear")
+    wait(page, "document.querySelector('#caption').textContent.includes('0000')")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_word_of_the_report_is_broken(served: Served, open_page: Open, width: int) -> None:
+    page = open_page(served, viewport={"width": width, "height": 844})
+    page.keyboard.press("p")
+    page.wait_for_selector("#report-table td")
+    heights = page.evaluate(
+        "[...document.querySelectorAll('#report-table tbody td')].map((e) => e.clientHeight)"
+    )
+    assert max(heights) < 60 and page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_report_prints_alone(served: Served, open_page: Open) -> None:

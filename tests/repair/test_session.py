@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 from reviews import CLASSES, Served, make_review, make_source, serving, write_queue
 from tacit.errors import DataError, UsageError
 from tacit.repair.opening import open_review
-from tacit.repair.payloads import describe_report
+from tacit.repair.payloads import describe_labels, describe_report
 from tacit.repair.queue import Queue, Wanted
 from tacit.repair.session import LEASE, Given, Review
 from tacit.repair.store import Store
-from tacit.repair.suspects_file import SuspectsFile
+from tacit.repair.suspects_file import SuspectsFile, write_suspects
 
 
 class Clock:
@@ -147,6 +148,76 @@ def test_answers_on_their_way_to_the_disk_are_in_conflict_as_well(
 def test_filters(review: Review, wanted: Wanted, expected: list[tuple[int, int]]) -> None:
     with review:
         assert [each.cell for each in review.next("ann", 3, wanted)] == expected
+
+
+def test_only_images_of_a_name(review: Review) -> None:
+    with review:
+        asked = review.next("ann", 9, Wanted(name="Image-001"))
+        assert {each.row // 10 for each in asked} == {1} and len(asked) == 9
+        assert review.next("ann", 9, Wanted(name="(")) == []
+
+
+def test_what_speaks_for_a_suspect_is_read_from_its_row(tmp_path: Path) -> None:
+    source = make_source(6)
+    block = {
+        "image": [source.images[0], source.images[1], source.images[2]],
+        "class": [1, 0, 0],
+        "rank": [1, 2, 3],
+        "posterior": [0.9, 0.8, 0.7],
+        "score": [0.25, None, 0.5],
+        "evidence": [{"times": 4, "odd": 0.25}, {"times": 1}, None],
+    }
+    about = {"data": source.fingerprint(), "classes": list(source.classes), "floor": 0.0}
+    write_suspects(tmp_path / "suspects-of-a-test.parquet", [block, block], about)
+    review = make_review(tmp_path, source, audit_share=0.0)
+    with review:
+        assert review.evidence((0, 1)) == [
+            "The score of a model that was not trained on this image: 25%.",
+            "A method suspected it 4 times while it trained.",
+            "odd: 0.25.",
+        ]
+        assert review.evidence((1, 0)) == ["A method suspected it once while it trained."]
+        assert review.evidence((2, 0))[0].endswith("image: 50%.")
+        assert review.evidence((3, 0)) == []
+
+
+def test_a_drawn_cell_that_is_not_read_yet_lets_nobody_wait(tmp_path: Path) -> None:
+    with make_review(tmp_path, audit_share=1.0) as review:
+        review.audit.wait()
+        drawn = review.audit.cells[0]
+        review.queue.rest_is_read.clear()
+        assert review.next("ann")[0].cell == (0, 1)
+        review.queue.rest_is_read.set()
+        assert review.next("ann", without=[(0, 1)])[0].cell == drawn
+
+
+def test_who_repaired_a_label_is_told(tmp_path: Path) -> None:
+    from PIL import Image
+
+    import tacit
+    from tacit.repair.opening import read_origins
+
+    for row in range(4):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{row}.png")
+    path = tmp_path / "labels.csv"
+    path.write_text("image,labels\n0.png,boat\n1.png,cat;boat\n2.png,cat\n3.png,\n")
+    changes = [
+        {"image": "1.png", "class": "boat", "old": 0, "new": 1, "rule": "person", "who": "ben"},
+        {"image": "2.png", "class": "cat", "old": 0, "new": 1, "rule": "model", "who": ""},
+        {"image": "0.png", "class": "cat", "old": 0, "new": 1, "rule": "person", "who": "ben"},
+        {"image": "gone.png", "class": "cat", "old": 0, "new": 1, "rule": "person", "who": "ben"},
+    ]
+    told = tmp_path / "labels.csv.changes.jsonl"
+    told.write_text("".join(json.dumps(change) + "\n" for change in changes))
+    source = tacit.load(path)
+    origins = read_origins(path, source)
+    assert origins == {(1, 0): "ben", (2, 1): "a model", (0, 1): "file"}
+    file = write_queue(tmp_path / "a.parquet", source)
+    with open_review(file.path, path) as review:
+        by = {each["label"]: each["by"] for each in describe_labels(review, 1)}
+        assert by == {"boat": "ben", "cat": "file"}
+    told.unlink()
+    assert read_origins(path, source) == {}
 
 
 def test_images_nobody_has_looked_at(tmp_path: Path) -> None:

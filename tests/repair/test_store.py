@@ -241,3 +241,29 @@ def test_many_clients_at_once_meet_no_lock(tmp_path: Path) -> None:
     assert found.stored == found.sent == 8 * 15
     assert not found.errors and found.read > 0
     assert json.dumps(found.statuses) == '{"200": 120}'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM about WHERE name = 'id'",
+        "UPDATE about SET value = 'no number' WHERE name = 'id'",
+        "UPDATE about SET value = '[1]' WHERE name = 'classes'",
+        "UPDATE about SET value = '{' WHERE name = 'classes'",
+        "UPDATE about SET value = '3' WHERE name = 'classes'",
+        "DROP TRIGGER keep_changed; UPDATE verdicts SET image = x'ff'",
+        "DROP TRIGGER keep_changed; UPDATE verdicts SET posterior = 'much'",
+        "DROP TRIGGER keep_changed; UPDATE verdicts SET answer = 'perhaps'",
+    ],
+)
+def test_a_store_of_which_a_part_is_wrong_is_said_to_be_damaged(
+    change: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "verdicts.sqlite"
+    store = Store.open(path, "f00d", ["cat", "dog"])
+    store.add(Verdict("1", "a.jpg", "cat", "present", "ann", "2026", posterior=0.5))
+    assert [each.image for each in Store(path).verdicts()] == ["a.jpg"]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(change)
+    with pytest.raises(DataError, match=r"verdicts\.sqlite is damaged .*Go on from a copy of it"):
+        list(Store(path).verdicts())

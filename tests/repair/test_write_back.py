@@ -115,6 +115,42 @@ def test_where_nothing_is_said_to_be_absent_no_other_line_changes(tmp_path: Path
     assert (tmp_path / "two.csv").read_bytes().decode() == wanted
 
 
+SPOKEN = {
+    "semicolons": b'file;labels;note\na.jpg;cat,dog;1,5\nb.jpg;dog;"a;b"\nc.jpg;;\'x\n',
+    "tabs": b"file\tlabels\tnote\r\na.jpg\tcat;dog\t1,5\r\nb.jpg\tdog\ta;b\r\nc.jpg\t\t\r\n",
+    "bars": b"\xef\xbb\xbffile|labels|note\na.jpg|cat;dog|x\nb.jpg|dog|y\nc.jpg||",
+    "all in quotes": b'"file","labels","note"\r\n"a.jpg","cat;dog",""\r\n"b.jpg","dog","1"\r\n'
+    b'"c.jpg","","a ""b"""\r\n',
+    "old line ends": b"file,labels,note\ra.jpg,cat;dog,x\rb.jpg,dog,y\rc.jpg,,z",
+    "another order": b"note,file,labels\n\xc3\xbc ,c.jpg,\n 2,b.jpg,dog\n,a.jpg,cat;dog\n\n",
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("spoken", SPOKEN)
+def test_whatever_separates_columns_only_changed_rows_differ(
+    spoken: str, suffix: str, tmp_path: Path
+) -> None:
+    before = SPOKEN[spoken]
+    (tmp_path / f"in{suffix}").write_bytes(before)
+    out = tmp_path / f"out{suffix}"
+    apply(tmp_path / f"in{suffix}", out, [say("b.jpg", "cat", "present")])
+    after = out.read_bytes()
+    row = next(line for line in before.splitlines() if b"b.jpg" in line)
+    added = row.replace(b"dog", b"dog,cat" if spoken == "semicolons" else b"dog;cat")
+    assert after == before.replace(row, added)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_table_in_another_encoding_is_refused_and_told_what_to_do(
+    encoding: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_bytes("file,labels\nü.jpg,cat\nb.jpg,dog\n".encode(encoding))
+    with pytest.raises(DataError, match="not UTF-8 text; save it as UTF-8"):
+        apply(tmp_path / "in.csv", tmp_path / "out.csv", [say("b.jpg", "cat", "present")])
+    assert not (tmp_path / "out.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

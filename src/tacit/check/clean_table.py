@@ -18,7 +18,7 @@ from tacit.check.clean import Cleaned
 from tacit.check.rows import Rows
 from tacit.data.formats.shared.writing import refuse_existing, write_classes
 from tacit.data.formats.table.class_columns import find_negative, read_states
-from tacit.data.formats.table.files import SUFFIXES, read_table
+from tacit.data.formats.table.files import SUFFIXES, read_delimiter, read_table
 from tacit.data.formats.table.name_lists import read_named_cells
 from tacit.data.formats.table.write import choose_join, write_csv, write_jsonl
 from tacit.errors import UsageError
@@ -44,11 +44,14 @@ def write_clean_table(rows: Rows, cleaned: Cleaned, path: Path) -> list[str]:
     notes = []
     if not rows.hot and not rows.told.get("classes"):
         notes = write_classes(path.parent, cleaned.listing, (1, -1))
-    write_atomically(path, partial(_write, table, kind, path.suffix.lower(), cleaned))
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    if rows.path.suffix.lower() == path.suffix.lower() and kind == "csv":
+        delimiter = read_delimiter(rows.path)
+    write_atomically(path, partial(_write, table, kind, delimiter, cleaned))
     return notes
 
 
-def _write(table: pa.Table, kind: str, suffix: str, cleaned: Cleaned, target: Path) -> None:
+def _write(table: pa.Table, kind: str, delimiter: str, cleaned: Cleaned, target: Path) -> None:
     if kind == "parquet":
         parquet.write_table(table, target, compression="zstd")
     elif kind == "arrow":
@@ -58,7 +61,6 @@ def _write(table: pa.Table, kind: str, suffix: str, cleaned: Cleaned, target: Pa
         write_jsonl(target, _iterate(table, str))
     else:
         join = choose_join(cleaned.listing.classes)
-        delimiter = "\t" if suffix == ".tsv" else ","
         write_csv(target, _iterate(table, lambda value: value), delimiter, join)
 
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, Row | Callable[..., Any]] = {
     "prepare": Row("tacit.cli.prepare:prepare", "Prepare a benchmark from its official files."),
     "check": Row("tacit.cli.check:check", "Look for whatever is wrong with a data set."),
     "apply": Row("tacit.cli.apply:apply", "Write what people said of labels into a copy of them."),
+    "export": Row("tacit.cli.export:export", "Write a model for others: ONNX, weights, a card."),
     "observe": Row("tacit.cli.observe:observe", "Draw observed labels from full ones."),
     "teacher-scores": Row(
         "tacit.cli.teacher_scores:teacher_scores", "Score the training images with a teacher, once."

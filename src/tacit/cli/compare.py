@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -11,8 +11,9 @@ from tacit.cli.output import print_json, print_table, say, stderr, stdout, tell
 from tacit.errors import UsageError
 
 if TYPE_CHECKING:
-    from tacit.experiments.cells import Grid
-    from tacit.experiments.grid import Cell
+    from tacit.experiments.cells import Engine, Grid
+    from tacit.experiments.grid import Cell, Comparison
+    from tacit.experiments.tuning import Search
 
 
 def compare(
@@ -24,9 +25,13 @@ def compare(
     seeds: str | None = None,
     data: str | None = None,
     preset: str | None = None,
+    recipe: Path | None = None,
+    ablate: str | None = None,
     baseline: str | None = None,
     out: Path = Path("runs/compare"),
     jobs: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    plots: str | None = None,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     status: Annotated[bool, Parameter(negative=())] = False,
@@ -36,12 +41,13 @@ def compare(
 
     Each cell of the grid is a run. What is done is skipped, what was stopped goes on, and what
     failed is tried again: the same command starts, resumes and extends a comparison. Beside the
-    runs it writes results.md, .csv, .tex and .json.
+    runs it writes results.md, .csv, .tex and .json, and report.html with all figures.
 
     Parameters
     ----------
     grid
-        A recipe in which a key may have a list of values where a run has one.
+        A recipe in which a key may have a list of values where a run has one; or the name of one
+        that comes with tacit, such as paper_table1.
     methods
         Methods, with commas between them, or all.
     models
@@ -51,13 +57,21 @@ def compare(
     data
         Data set, see `tacit datasets`, or the path of labels of your own.
     preset
-        A recipe that comes with tacit, in place of a grid.
+        A recipe that comes with tacit, in place of a grid, or under it.
+    recipe
+        A recipe that lies under the grid, such as that of a benchmark.
+    ablate
+        A method whose parts are switched off one by one, in place of a grid.
     baseline
         Rows or methods that others are held against, with commas between them.
     out
         Where runs and results go.
     jobs
         Trainings at a time; one per core, at most four, if left out.
+    engine
+        Processes of this machine, or tasks of Ray, which finds room for them by itself.
+    plots
+        Write each figure as a file, too: png, pdf or svg, with commas between them.
     settings
         Any key of a recipe, with a list of values as well: --set data.positives=[1,2,3].
     dry_run
@@ -69,26 +83,52 @@ def compare(
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
-    console = stderr()
-    with console.status("reading the grid"):
-        from tacit.cli.train import choose_recipe
+    from tacit.cli.report import read_formats
+
+    formats = read_formats(plots)
+    with stderr().status("reading the grid"):
         from tacit.experiments.cells import Grid
         from tacit.experiments.grid import read_grid
+        from tacit.experiments.tuning import Search
 
         said = _read_flags(methods, models, seeds, baseline)
         given = (f"data.name={data}",) if data is not None else ()
-        file = choose_recipe(grid, preset, given)
-        comparison, cells = read_grid(file, (*given, *settings), said)
+        file, below = _choose_files(grid, ablate, recipe, preset, given)
+        comparison, cells = read_grid(file, (*given, *settings), said, below)
+        search = Search(comparison.tune, cells) if comparison.tune else None
     folder = Grid(out)
     if dry_run:
-        _list(folder, cells, json)
+        _list(folder, [*(search.list_cells() if search else ()), *cells], json)
         return 0
     if not status:
-        stopped = _train(folder, cells, jobs)
+        stopped = _train_all(folder, cells, search, jobs, engine)
         if stopped is not None:
             tell("Stopped; the same command goes on.")
             return stopped
-    return _show(folder, cells, comparison.baseline, json)
+    return _show(folder, cells, comparison, search, formats, json)
+
+
+def _choose_files(
+    grid: Path | None,
+    ablate: str | None,
+    recipe: Path | None,
+    preset: str | None,
+    given: tuple[str, ...],
+) -> tuple[Path | None, Path | None]:
+    """Return the grid, and the recipe that lies under it."""
+    from tacit.cli.train import choose_recipe
+    from tacit.experiments.studies import find_ablation, find_study
+
+    if grid is not None and ablate is not None:
+        raise UsageError(f"--ablate is a grid, and so is {grid}; leave one of them out.")
+    if grid is None and ablate is None:
+        return choose_recipe(recipe, preset, given), None
+    file = find_ablation(ablate) if ablate is not None else find_study(grid or Path())
+    if file == grid and recipe is None and preset is None:
+        return file, None
+    if recipe is None and preset is None and not given:
+        return file, None
+    return file, choose_recipe(recipe, preset, given)
 
 
 def _read_flags(
@@ -135,7 +175,20 @@ def _list(folder: Grid, cells: list[Cell], json: bool) -> None:
             tell(f"{cell.title}: {cell.refusal}")
 
 
-def _train(folder: Grid, cells: list[Cell], jobs: int | None) -> int | None:
+def _train_all(
+    folder: Grid, cells: list[Cell], search: Search | None, jobs: int | None, engine: Engine
+) -> int | None:
+    """Train the trials of a search, and then what it chose."""
+    if search is not None:
+        tell(f"Tuning: {search.tune.trials:,} trials of each row.")
+        stopped = _train(folder, search.list_cells(), jobs, engine)
+        if stopped is not None:
+            return stopped
+        cells = search.tuned(folder)
+    return _train(folder, cells, jobs, engine)
+
+
+def _train(folder: Grid, cells: list[Cell], jobs: int | None, engine: Engine) -> int | None:
     from tacit.cli.progress import ProgressReporter
     from tacit.experiments.jobs import choose_job_count
     from tacit.training.interrupts import Interrupted
@@ -147,7 +200,7 @@ def _train(folder: Grid, cells: list[Cell], jobs: int | None) -> int | None:
     epochs = sum(phase.epochs for config in waiting for phase in config.phases)
     try:
         with ProgressReporter(stderr(), epochs) as reporter:
-            folder.train(cells, jobs or choose_job_count(waiting[0]), reporter)
+            folder.train(cells, jobs or choose_job_count(waiting[0]), reporter, engine)
     except Interrupted as stop:
         return stop.exit_code
     except KeyboardInterrupt:
@@ -155,22 +208,52 @@ def _train(folder: Grid, cells: list[Cell], jobs: int | None) -> int | None:
     return None
 
 
-def _show(folder: Grid, cells: list[Cell], baselines: tuple[str, ...], json: bool) -> int:
+def _show(
+    folder: Grid,
+    cells: list[Cell],
+    comparison: Comparison,
+    search: Search | None,
+    formats: tuple[str, ...],
+    json: bool,
+) -> int:
     from tacit.experiments.statistics import summarise
     from tacit.experiments.table import WRITERS, list_notes, to_cells
     from tacit.files import write_text
 
+    further: list[str] = []
+    if search is not None:
+        if search.is_done(folder):
+            cells, further = search.tuned(folder), search.list_notes(folder)
+        else:
+            further = ["The search has not ended; what is shown is not tuned."]
     measured = folder.measure(cells)
-    rows = summarise(measured, baselines)
+    rows = summarise(measured, comparison.baseline)
     seeds = len({cell.seed for cell in cells})
+    folder.folder.mkdir(parents=True, exist_ok=True)
     for suffix, write in WRITERS.items():
-        write_text(folder.folder / f"results.{suffix}", write(rows, seeds))
+        write_text(folder.folder / f"results.{suffix}", write(rows, seeds, further))
     if json:
-        stdout().print(WRITERS["json"](rows, seeds), markup=False, soft_wrap=True)
+        stdout().print(WRITERS["json"](rows, seeds, further), markup=False, soft_wrap=True)
     else:
         header, body = to_cells(rows)
         print_table(header, body)
-        for note in list_notes(rows, seeds):
+        for note in list_notes(rows, seeds, further):
             say(note)
         tell(f"The table is in {folder.folder / 'results.md'}, and beside it as CSV, LaTeX, JSON.")
+    _draw(folder.folder, formats)
     return 1 if any(each.state == "failed" for each in measured) else 0
+
+
+def _draw(folder: Path, formats: tuple[str, ...]) -> None:
+    """Write the page of the comparison, and its figures as files."""
+    from tacit.experiments.comparison_page import Compared
+    from tacit.experiments.plots import write_plots
+    from tacit.report.page import write_page
+
+    compared = Compared(folder)
+    page = compared.build()
+    write_page(folder / "report.html", page)
+    tell(f"Its page, with {len(page.charts):,} figures, is {folder / 'report.html'}.")
+    if formats:
+        written = write_plots(page.charts, folder / "figures", formats)
+        tell(f"{len(written):,} files of figures are in {folder / 'figures'}.")

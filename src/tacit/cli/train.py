@@ -16,8 +16,6 @@ from tacit.cli.progress import ProgressReporter
 from tacit.config import Config, resolve
 from tacit.registry import short_name
 
-QUICK = "tf_efficientnet_lite0"  # the trunk of the preset quick
-
 
 def train(
     recipe: Path | None = None,
@@ -130,8 +128,10 @@ def choose_recipe(
     """Return the recipe that is asked for, or the preset that is; of photographs alone, quick."""
     from tacit.errors import UsageError
     from tacit.presets import find_preset
+    from tacit.training.checks import shows_photographs
 
-    if recipe is None and preset is None and _shows_photographs(settings):
+    said = resolve(settings=settings)
+    if recipe is None and preset is None and shows_photographs(said, said.data.name):
         preset = "quick"
         tell("No trunk was named: this is --preset quick, for photographs; see --preset.")
     if preset is None:
@@ -139,19 +139,6 @@ def choose_recipe(
     if recipe is not None:
         raise UsageError(f"A preset is a recipe, and so is {recipe}; leave one of them out.")
     return find_preset(preset)
-
-
-def _shows_photographs(settings: tuple[str, ...]) -> bool:
-    """Whether images of somebody's own are to be read, by a trunk that nobody has named.
-
-    Where the weights of `--preset quick` are not installed, a training says what to do.
-    """
-    from tacit.data import SOURCES
-    from tacit.models import has_package
-
-    config = resolve(settings=settings)
-    named = "trunk" in config.model.model_fields_set
-    return config.data.name not in SOURCES and not named and has_package(QUICK)
 
 
 def _find_config(

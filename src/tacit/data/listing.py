@@ -23,7 +23,7 @@ Absent = Literal["unknown", "negative"]
 """What it means that a class is not mentioned: unknown, or absent."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Boxes:
     """Where objects are, one entry for each box."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tacit.evaluation.calibration import (
     estimate_labels_per_image,
 )
 from tacit.evaluation.goals import Curve, Goal, choose_looks, draw_curve
+from tacit.evaluation.precision import bound_precision
 
 # More says little more, and costs each epoch that is kept a second.
 MOST_CELLS = 1_000_000
@@ -48,6 +49,19 @@ class _Evidence:
     kind: str
     source: str
     words: str
+    right: Array | None = None  # how many right labels each cell stands for, if that is known
+    scale: Callable[[NDArray[np.intp]], float] | None = None
+
+    def draw(self, calibrated: Array, positive: Mask, points: int | None = None) -> Curve:
+        """Return what to expect at thresholds, and at least."""
+        curve = draw_curve(calibrated, positive, points)
+        if self.right is None:
+            return curve
+        counted = self.kind == "clean"
+        least = bound_precision(
+            calibrated, self.right, curve.threshold, counted=counted, scale=self.scale
+        )
+        return replace(curve, least=least)
 
 
 def decide(
@@ -86,8 +100,8 @@ def decide(
     told, labels, seen = told[:, used], labels[:, used], seen[:, used]
     found = _calibrate(told, labels, seen, labels_per_image, images)
     calibrated = found.calibration(told)
-    thresholds, chosen = _choose(calibrated, labels == 1, found.calibration, goal)
-    curve = draw_curve(calibrated, labels == 1, CURVE_POINTS)
+    thresholds, chosen = _choose(calibrated, labels == 1, found, goal)
+    curve = found.draw(calibrated, labels == 1, CURVE_POINTS)
     about = {
         "goal": str(goal),
         "rests_on": found.words,
@@ -125,13 +139,14 @@ def _calibrate(
     merged = np.where(seen == 0, labels, seen)
     if not (merged == 0).any():
         calibration = calibrate_on_labels(told, merged == 1)
-        return _Evidence(calibration, "clean", "counted", f"clean labels of {where}")
+        right = (merged == 1).astype(np.float64)
+        return _Evidence(calibration, "clean", "counted", f"clean labels of {where}", right)
     positive = labels == 1
     known, fewest = positive.sum(1), float(positive.sum() / len(positive))
     one_each = bool(known.max() == 1 and (known == 0).mean() <= MOST_WITHOUT)
     number = estimate_labels_per_image(told, positive) if stated is None else stated
     number = min(max(number, fewest), labels.shape[1])
-    calibration, _ = calibrate_on_positives(told, positive, number, one_each=one_each)
+    calibration, share = calibrate_on_positives(told, positive, number, one_each=one_each)
     each = ", one each" if one_each else ""
     words = f"{int(known.sum()):,} known positives of {where}{each}"
     how = "estimated from them" if stated is None else "as stated"
@@ -141,14 +156,31 @@ def _calibrate(
         calibration = calibrate_on_verdicts(calibration, told, seen)
         return _Evidence(calibration, "verdicts", "verdicts", f"{looks:,} verdicts, and {words}")
     words = f"{words}, and {number:.2f} labels per image, {how}"
-    return _Evidence(calibration, "positives", source, words)
+    right = _weigh(calibration(told), positive, share, one_each)
+
+    def scale(rows: NDArray[np.intp]) -> float:
+        return float(estimate_labels_per_image(told[rows], positive[rows]) / number)
+
+    return _Evidence(
+        calibration, "positives", source, words, right, scale if stated is None else None
+    )
+
+
+def _weigh(calibrated: Array, positive: Mask, share: Array, one_each: bool) -> Array:
+    """Return how many right labels each known positive stands for, so that classes are as common
+    as they are; see `calibrate_on_positives`."""
+    weights = positive.astype(np.float64)
+    if one_each:
+        weights *= 1 + calibrated.sum(1, keepdims=True) - calibrated
+    scaled: Array = weights * (share / weights.mean(0))
+    return scaled
 
 
 def _choose(
-    calibrated: Array, positive: Mask, calibration: Calibration, goal: Goal
+    calibrated: Array, positive: Mask, found: _Evidence, goal: Goal
 ) -> tuple[Array, dict[str, Any]]:
     """Return the model's probability from which on each class is decided, and what to expect."""
-    curve = draw_curve(calibrated, positive)
+    calibration = found.calibration
     if goal.kind == "looks" and goal.value is not None:
         decided, looked, f1 = choose_looks(calibrated, goal.value)
         sure = calibrated >= decided
@@ -159,6 +191,8 @@ def _choose(
         expected = _tell_expected(labels, precision, recall, f1)
         told = {"met": True, "expected": expected, "look_from": looked}
         return calibration.invert(decided), told
+    precise = goal.kind == "precision"
+    curve = found.draw(calibrated, positive) if precise else draw_curve(calibrated, positive)
     place = curve.choose(goal)
     met = place is not None
     if place is None:
@@ -178,8 +212,11 @@ def _tell_expected(labels: float, precision: float, recall: float, f1: float) ->
 
 
 def _tell_curve(curve: Curve) -> dict[str, Any]:
+    names = ("threshold", "labels", "precision", "missed", "least")
+    lists = {name: getattr(curve, name) for name in names}
     rounded = {
-        name: [float(f"{value:.6g}") for value in getattr(curve, name)]
-        for name in ("threshold", "labels", "precision", "missed")
+        name: [float(f"{value:.6g}") for value in values]
+        for name, values in lists.items()
+        if values is not None
     }
     return {**rounded, "present": curve.present, "images": curve.images}

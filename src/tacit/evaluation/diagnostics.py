@@ -15,6 +15,9 @@ from tacit.evaluation.metrics import Identification
 from tacit.types import Batch, Step
 
 GROUPS = ("known", "missed", "negative")
+SAID = "said present"
+"""What the log calls the share of cells whose logit is above 0, where a method shows its logits: of
+missed positives, those that have not been learned by heart as absent."""
 
 
 class Diagnostics:
@@ -48,7 +51,10 @@ class Diagnostics:
             self.counts += torch.stack([cells.sum(0) for cells in kinds])
         groups = (batch.positive, missed, absent)
         self.cells += torch.stack([group.sum() for group in groups])
-        for name, values in step.evidence.items():
+        evidence = dict(step.evidence)
+        if "logit" in evidence:
+            evidence[SAID] = (evidence["logit"] > 0).float()
+        for name, values in evidence.items():
             sums = torch.stack([values.masked_fill(~group, 0).sum() for group in groups]).float()
             self.sums[name] = self.sums[name] + sums if name in self.sums else sums
 
@@ -60,6 +66,10 @@ class Diagnostics:
     def per_class(self) -> list[Identification]:
         """Return the same for each class."""
         return [Identification(*counts) for counts in sum_over_ranks(self.counts).T.tolist()]
+
+    def count_cells(self) -> dict[str, int]:
+        """Return how many cells of each group were seen."""
+        return dict(zip(GROUPS, sum_over_ranks(self.cells).tolist(), strict=True))
 
     def evidence(self) -> dict[str, dict[str, float | None]]:
         """Return the mean of each kind of evidence by group; None where a group has no cell."""

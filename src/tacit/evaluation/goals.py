@@ -26,7 +26,8 @@ class Goal:
     """What thresholds are chosen for.
 
     Attributes:
-        kind: f1, the largest expected OF1; precision, as many labels as are right to this share;
+        kind: f1, the largest expected OF1; precision, as many labels as are right to this share
+            at least;
             labels, so many an image; coverage, so many of an image's labels found; looks, the
             largest expected OF1 once so many cells an image were looked at by a person.
         value: The number.
@@ -72,6 +73,7 @@ class Curve:
         missed: (T,), mean share of an image's known positives that lie below; NaN if none is known.
         present: Expected labels per image.
         images: How many images with a known positive ``missed`` is a mean over.
+        least: (T,), what the precision is at least; None where what is expected has to do.
     """
 
     threshold: Array
@@ -80,6 +82,7 @@ class Curve:
     missed: Array
     present: float
     images: int
+    least: Array | None = None
 
     def f1(self) -> Array:
         """Return the expected OF1 at each threshold."""
@@ -91,7 +94,7 @@ class Curve:
         if goal.kind == "f1" or goal.value is None:
             return int(np.argmax(self.f1()))
         if goal.kind == "precision":
-            fit = self.precision >= goal.value
+            fit = (self.precision if self.least is None else self.least) >= goal.value
         elif goal.kind == "labels":
             fit = self.labels <= goal.value * (1 + 1e-9)
         else:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tacit.errors import DataError
 from tacit.experiments.grid import Cell
-from tacit.experiments.jobs import Job, train_side_by_side
+from tacit.experiments.jobs import Job, count_threads, train_side_by_side
 from tacit.files import read_json, write_text
 from tacit.runs.folder import Run
 from tacit.training.report import Reporter
 
+Engine = Literal["local", "ray"]
 State = Literal["not launched", "incomplete", "done", "failed"]
 
 
@@ -28,6 +30,9 @@ class Measured:
         reason: Why it failed, if it did.
         rising: Validation still gained a point or more over the last fifth of its epochs, so that
             its score says more of the budget than of the method.
+        near_chance: Its best validation is hardly above that of scores by chance.
+        data: What its data are called.
+        folder: Its run, below the folder of the comparison.
     """
 
     cell: Cell
@@ -35,6 +40,9 @@ class Measured:
     figures: dict[str, float]
     reason: str = ""
     rising: bool = False
+    near_chance: bool = False
+    data: str = ""
+    folder: str = ""
 
 
 class Grid:
@@ -48,9 +56,11 @@ class Grid:
         self.folder = folder
 
     def run(self, cell: Cell) -> Run:
-        """Return the run of a cell."""
+        """Return the run of a cell; what another grid calls otherwise is the same training."""
+        runs = self.folder / "runs"
+        there = sorted(runs.glob(f"*-{cell.seed}-{cell.identity}")) if cell.config else []
         name = "".join(letter if letter.isalnum() else "-" for letter in cell.row)[:60]
-        return Run(self.folder / "runs" / f"{name}-{cell.seed}-{cell.identity}")
+        return Run(there[0] if there else runs / f"{name}-{cell.seed}-{cell.identity}")
 
     def _failure(self, cell: Cell) -> Path:
         return self.folder / "failed" / f"{self.run(cell).folder.name}.json"
@@ -64,11 +74,23 @@ class Grid:
             return "done"
         return "incomplete" if run.exists else "not launched"
 
-    def train(self, cells: Sequence[Cell], jobs: int = 1, reporter: Reporter | None = None) -> None:
+    def train(
+        self,
+        cells: Sequence[Cell],
+        jobs: int = 1,
+        reporter: Reporter | None = None,
+        engine: Engine = "local",
+    ) -> None:
         """Train what is not done, and once more what failed; a failure does not end the others.
 
         Of cells that share what is computed once, such as features of a frozen trunk, the first
         one comes before the others.
+
+        Args:
+            cells: What to train.
+            jobs: How many of them share the cores of a machine.
+            reporter: Receives the progress.
+            engine: Processes of this machine, or tasks of Ray.
         """
         waiting = [cell for cell in cells if cell.config and self.state(cell) != "done"]
         for cell in waiting:
@@ -81,7 +103,7 @@ class Grid:
                 for cell in several
                 if cell.config
             }
-            failed = train_side_by_side(planned, jobs, reporter, go_on=True)
+            failed = _train_with(engine, planned, jobs, reporter)
             for cell in several:
                 if cell.title in failed:
                     reason = json.dumps({"cell": cell.title, "reason": failed[cell.title]})
@@ -95,13 +117,11 @@ class Grid:
     def _measure(self, cell: Cell) -> Measured:
         state = self.state(cell)
         if state == "failed":
-            reason = cell.refusal or str(read_json(self._failure(cell))["reason"])
-            return Measured(cell, state, {}, reason)
+            return Measured(cell, state, {}, cell.refusal or _read_reason(self._failure(cell)))
         if state != "done":
             return Measured(cell, state, {})
         run = self.run(cell)
-        result: dict[str, Any] = run.record["result"]
-        log = run.log.read()
+        result, log = run.scores or {}, run.log.read()
         figures = {
             "test mAP": result["map"],
             "validation mAP": result["best"]["map"],
@@ -109,15 +129,52 @@ class Grid:
             "CF1": result["cf1"],
         }
         found = log[-1].get("identification") if log else None
-        if found and found["tp"] + found["fp"]:
-            figures |= {f"suspects' {key}": 100 * found[key] for key in ("precision", "recall")}
-        return Measured(cell, state, figures, rising=_is_rising(log))
+        if found and found.get("tp", 0) + found.get("fp", 0):
+            figures |= {
+                f"suspects' {key}": 100 * found.get(key, 0.0) for key in ("precision", "recall")
+            }
+        return Measured(
+            cell,
+            state,
+            figures,
+            rising=_is_rising(log),
+            near_chance=_is_near_chance(log),
+            data=str(run.record.get("data", {}).get("name", "")),
+            folder=run.folder.relative_to(self.folder).as_posix(),
+        )
+
+
+def _train_with(
+    engine: Engine, planned: Mapping[str, Job], jobs: int, reporter: Reporter | None
+) -> dict[str, str]:
+    if engine == "local" or not planned:
+        return train_side_by_side(planned, jobs, reporter, go_on=True)
+    from tacit.experiments.ray_engine import train_by_ray
+
+    return train_by_ray(planned, count_threads(jobs, len(planned)), reporter)
+
+
+def _read_reason(file: Path) -> str:
+    """Return why a cell failed; what was written down of it may be damaged."""
+    try:
+        told = read_json(file)
+    except DataError as error:
+        return str(error)
+    reason = told.get("reason") if isinstance(told, dict) else None
+    return reason if isinstance(reason, str) else f"{file} does not say why it failed."
 
 
 LEAST_GAIN = 1.0
+ABOVE_CHANCE = 5.0
 
 
 def _is_rising(log: Sequence[dict[str, Any]]) -> bool:
-    scores = [record["validation_map"] for record in log]
+    scores = [record.get("validation_map", 0.0) for record in log]
     last = max(1, len(scores) // 5)
     return len(scores) > last and max(scores[-last:]) - max(scores[:-last]) >= LEAST_GAIN
+
+
+def _is_near_chance(log: Sequence[dict[str, Any]]) -> bool:
+    best = max(log, key=lambda record: record.get("validation_map", 0.0), default={})
+    chance = best.get("validation_chance")
+    return chance is not None and bool(best.get("validation_map", 0.0) < chance + ABOVE_CHANCE)

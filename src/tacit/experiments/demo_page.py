@@ -9,15 +9,12 @@ from typing import Any
 
 from tacit.data.source import Splits
 from tacit.experiments.demo_review import Repair
+from tacit.experiments.figures import CALLED, draw_line
 from tacit.experiments.gallery import collect_examples
-from tacit.experiments.report_page import draw_line
 from tacit.report.page import Chart, Page, Table
 from tacit.runs.folder import Run
 
 Records = list[dict[str, Any]]
-
-# What the page calls the groups of the diagnostics.
-GROUPS = {"given": "known", "missing": "missed", "absent": "negative"}
 
 
 COLUMNS = ("method", "test mAP", "precision", "recall", "F1", "seconds")
@@ -169,7 +166,7 @@ def _charts(roles: Roles, logs: Mapping[str, Records]) -> tuple[Chart, ...]:
             "gap",
             tuple(
                 draw_line(name, logs[roles.shown], "evidence", "gap", group)
-                for name, group in GROUPS.items()
+                for group, name in CALLED.items()
             ),
         ),
         Chart(

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -21,11 +21,13 @@ from tacit.config import (
     RunConfig,
     Section,
     explain,
+    lay_over,
     load_recipe,
     parse_setting,
     resolve,
 )
 from tacit.errors import TacitError, UsageError
+from tacit.experiments.search import Tune
 from tacit.training.run import complete
 
 SECTIONS: dict[str, type[Section]] = {
@@ -49,6 +51,9 @@ class Comparison(Section):
     baseline: tuple[str, ...] = Field(
         (), description="rows or methods that others are held against"
     )
+    recipe: str = Field("", description="a recipe that lies under the grid, found beside it")
+    ablates: str = Field("", description="the method whose parts `--ablate` finds here")
+    tune: Tune | None = Field(None, description="a search of the same size for every row")
 
     @property
     def seed_list(self) -> list[int]:
@@ -65,12 +70,20 @@ class Cell:
         seed: Its seed.
         config: What it does, with every default; None if it cannot be done.
         refusal: Why it cannot.
+        tables: The recipe that it comes from.
+        settings: What was set over it.
     """
 
     values: tuple[str, ...]
     seed: int
     config: Config | None
     refusal: str = ""
+    tables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    settings: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def vary(self, settings: Sequence[str]) -> Cell:
+        """Return the same cell with further settings over its own."""
+        return _make_cell(self.values, self.seed, self.tables, (*self.settings, *settings))
 
     @property
     def row(self) -> str:
@@ -107,7 +120,10 @@ class Cell:
 
 
 def read_grid(
-    file: Path | None, settings: Sequence[str] = (), said: Mapping[str, Any] | None = None
+    file: Path | None,
+    settings: Sequence[str] = (),
+    said: Mapping[str, Any] | None = None,
+    recipe: Path | None = None,
 ) -> tuple[Comparison, list[Cell]]:
     """Read which trainings are compared.
 
@@ -119,11 +135,19 @@ def read_grid(
         file: The grid; None for the defaults of a run.
         settings: Further ``table.key=value``, with lists as well.
         said: Keys of ``[compare]`` that come before those of the file.
+        recipe: What lies under the grid, in place of the recipe that it names.
     """
     tables = load_recipe(file) if file else {}
     where = f"the grid {file}" if file else "the grid"
     rows = tables.pop("rows", {})
     comparison = _read_comparison({**tables.pop("compare", {}), **(said or {})}, where)
+    if recipe is None and comparison.recipe and file is not None:
+        recipe = file.parent / comparison.recipe
+    if recipe is not None:
+        below = load_recipe(recipe)
+        if any(setting.startswith("data.name=") for setting in settings):
+            below.pop("data", None)  # which is about other data
+        tables = lay_over(below, tables)
     axes = {keys: values for keys, values in _take_axes(tables)}
     fixed = []
     for setting in settings:
@@ -226,15 +250,15 @@ def _text(value: Any) -> str:
 
 
 def _make_cell(
-    values: tuple[str, ...], seed: int, tables: dict[str, Any], settings: tuple[str, ...]
+    values: tuple[str, ...], seed: int, tables: Mapping[str, Any], settings: tuple[str, ...]
 ) -> Cell:
     try:
-        config = complete(resolve(base=tables, settings=settings))
+        config = complete(resolve(base=dict(tables), settings=settings))
     except TacitError as error:
-        return Cell(values, seed, None, str(error))
+        return Cell(values, seed, None, str(error), tables, settings)
     if values == ("all",):
         values = (config.method.name,)
-    return Cell(values, seed, config)
+    return Cell(values, seed, config, "", tables, settings)
 
 
 def _check(cells: list[Cell], where: str) -> None:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 
 import torch
@@ -77,6 +78,11 @@ def choose_job_count(config: Config) -> int:
     return max(1, min(4, os.cpu_count() or 1))
 
 
+def count_threads(jobs: int, planned: int) -> int:
+    """Return how many threads each of several trainings has."""
+    return max(1, torch.get_num_threads() // max(1, min(jobs, planned)))
+
+
 def train_side_by_side(
     planned: Mapping[str, Job],
     jobs: int,
@@ -107,7 +113,7 @@ def train_side_by_side(
     with Crew(min(jobs, len(planned)), go_on) as crew:
         for ended, reason in crew.train(planned):
             for title in [ended] if ended else crew.busy:
-                told[title] += _tell(planned[title].folder, title, told[title], reporter)
+                told[title] += tell_epochs(planned[title].folder, title, told[title], reporter)
             if ended and reason is not None:
                 failed[ended] = reason
                 if not go_on:
@@ -124,7 +130,7 @@ class Crew:
     """
 
     def __init__(self, size: int, go_on: bool) -> None:
-        self.threads, self.go_on = max(1, torch.get_num_threads() // size), go_on
+        self.threads, self.go_on = count_threads(size, size), go_on
         self.workers = [self._hire() for _ in range(size)]
 
     def __enter__(self) -> Crew:
@@ -200,6 +206,7 @@ class Worker:
 def _work(connection: Connection, threads: int, go_on: bool) -> None:
     """Train what comes in, and answer None, the reason of a failure, or the signal it got."""
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             title, job = connection.recv()
@@ -215,7 +222,15 @@ def _work(connection: Connection, threads: int, go_on: bool) -> None:
             return
 
 
-def _tell(folder: Path, title: str, told: int, reporter: Reporter) -> int:
+def _end_with_parent() -> None:
+    """End when the one who gives the work is gone: nobody would know of what is still trained."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def tell_epochs(folder: Path, title: str, told: int, reporter: Reporter) -> int:
     """Report the epochs that the log has beyond those that were told."""
     records = Run(folder).log.read()[told:]
     for record in records:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from scipy import stats
 
 from tacit.errors import UsageError
 from tacit.experiments.cells import Measured
+from tacit.experiments.published import Published, find_published
 
 CONFIDENCE = 0.95
 CHOSEN_BY = "validation mAP"
@@ -40,7 +41,7 @@ class Difference:
         baseline: The baseline's row.
         estimate: The mean of the differences of equal seeds.
         p: How often so large a difference comes by chance, by a paired t-test; None where there are
-            fewer than two pairs.
+            fewer than two pairs, or all differ by the same.
         corrected: The same after Holm's correction for all differences of the table.
     """
 
@@ -60,6 +61,9 @@ class Row:
         differences: From each baseline, of the first figure.
         missing: Seeds without a result, each with the reason.
         rising: In how many seeds validation still rose when training ended.
+        near_chance: In how many seeds validation was hardly above chance.
+        runs: The run of each seed that has a result, below the folder of the comparison.
+        published: What a paper prints for the same.
     """
 
     name: str
@@ -67,12 +71,23 @@ class Row:
     differences: tuple[Difference, ...] = ()
     missing: Mapping[int, str] | None = None
     rising: int = 0
+    near_chance: int = 0
+    runs: Mapping[int, str] = field(default_factory=dict)
+    published: Published | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether most seeds had stopped to rise, and had learned something."""
+        return 2 * max(self.rising, self.near_chance) <= len(self.runs)
 
 
 def summarise(
     measured: Sequence[Measured], baselines: Sequence[str] = (), figure: str = "test mAP"
 ) -> list[Row]:
-    """Return a row for each row of a grid, best validation first; a failed seed is in no mean.
+    """Return a row for each row of a grid; a failed seed is in no mean.
+
+    The best by validation comes first. Rows that had not converged are not ranked: they follow in
+    the order of the grid.
 
     Args:
         measured: The cells of the grid.
@@ -80,6 +95,8 @@ def summarise(
             one that differs from it in that value alone.
         figure: What is compared.
     """
+    measured = join_selections(measured, figure)
+    published = find_published(measured)
     rows: dict[tuple[str, ...], list[Measured]] = {}
     for each in measured:
         rows.setdefault(each.cell.values, []).append(each)
@@ -95,14 +112,70 @@ def summarise(
             for name in names
         }
         differences = tuple(next(corrected) for _ in paired[values])
-        rising = sum(each.rising for each in done)
-        summary.append(Row(" · ".join(values), figures, differences, missing, rising))
+        summary.append(
+            Row(
+                " · ".join(values),
+                figures,
+                differences,
+                missing,
+                sum(each.rising for each in done),
+                sum(each.near_chance for each in done),
+                {each.cell.seed: each.folder for each in done},
+                published.get(values),
+            )
+        )
     return sorted(summary, key=_by_validation)
 
 
-def _by_validation(row: Row) -> float:
+def _by_validation(row: Row) -> tuple[int, float]:
     found = row.figures.get(CHOSEN_BY)
-    return -found.mean if found else 1.0
+    if not found:
+        return 2, 0.0
+    return (0, -found.mean) if row.converged else (1, 0.0)
+
+
+SELECTION = "validation_labels"
+CHEAPER, COST = "chosen by observed", "cost of no clean labels"
+
+
+def join_selections(measured: Sequence[Measured], figure: str) -> list[Measured]:
+    """Put what clean and what observed validation labels choose side by side, in one row.
+
+    The two are the same training but for the epoch that is kept; their difference, seed by seed, is
+    what it costs to have no clean validation labels.
+    """
+    clean, observed = f"{SELECTION} clean", f"{SELECTION} observed"
+    twins = {
+        (_without(each, observed), each.cell.seed): each
+        for each in measured
+        if observed in each.cell.values
+    }
+    joined = []
+    for each in measured:
+        values = each.cell.values
+        twin = twins.get((_without(each, clean), each.cell.seed)) if clean in values else None
+        if clean in values and twin is not None:
+            figures = dict(each.figures)
+            if figure in figures and figure in twin.figures:
+                figures[CHEAPER] = twin.figures[figure]
+                figures[COST] = figures[figure] - twin.figures[figure]
+            cell = replace(each.cell, values=_without(each, clean) or ("all",))
+            joined.append(replace(each, cell=cell, figures=figures))
+        elif observed not in values or _is_alone(each, measured, clean, observed):
+            joined.append(each)
+    return joined
+
+
+def _without(measured: Measured, value: str) -> tuple[str, ...]:
+    return tuple(each for each in measured.cell.values if each != value)
+
+
+def _is_alone(each: Measured, measured: Sequence[Measured], clean: str, observed: str) -> bool:
+    own = (_without(each, observed), each.cell.seed)
+    return not any(
+        clean in other.cell.values and (_without(other, clean), other.cell.seed) == own
+        for other in measured
+    )
 
 
 def _explain(measured: Measured) -> str:
@@ -163,8 +236,8 @@ def _by_seed(cells: Sequence[Measured], figure: str) -> dict[int, float]:
 def _test(found: Estimate) -> float | None:
     if found.spread is None:
         return None
-    if not found.spread:
-        return 0.0 if found.mean else 1.0
+    if not found.spread:  # equal to the last digit: few test images, and no measure of chance
+        return None if found.mean else 1.0
     statistic = abs(found.mean) / found.spread * found.seeds**0.5
     return 2 * float(stats.t.sf(statistic, found.seeds - 1))
 

@@ -7,8 +7,10 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
-from tacit.experiments.statistics import Estimate, Row
+from tacit.experiments.published import Published
+from tacit.experiments.statistics import Difference, Estimate, Row
 
 ALPHA = 0.05
 
@@ -30,17 +32,33 @@ def to_cells(rows: Sequence[Row], sign: str = "±") -> tuple[list[str], list[lis
     """
     columns, baselines = list_columns(rows), list_baselines(rows)
     header = ["method", *columns, *(f"against {name}" for name in baselines)]
+    unsettled = not all(row.converged for row in rows)
+    cited = any(row.published for row in rows)
+    header += ["converged"] * unsettled + ["published"] * cited
     body = []
     for row in rows:
-        name = row.name + (" (still rising)" if row.rising else "")
-        cells = [name, *(_say(row.figures.get(column), sign) for column in columns)]
+        cells = [row.name, *(_say(row.figures.get(column), sign) for column in columns)]
         for baseline in baselines:
             found = [each for each in row.differences if each.baseline == baseline]
             text = _say(found[0].estimate, sign, "+") if found else "–"
             sure = found and found[0].corrected is not None and found[0].corrected < ALPHA
             cells.append(text + (" *" if sure else ""))
+        cells += [_say_converged(row)] * unsettled + [_cite(row)] * cited
         body.append(cells)
     return header, body
+
+
+def _say_converged(row: Row) -> str:
+    if not row.runs:
+        return "–"
+    return "yes" if row.converged else "no"
+
+
+def _cite(row: Row) -> str:
+    if row.published is None:
+        return "–"
+    said = row.published
+    return f"{said.score:g} ({said.head}, {said.information})"
 
 
 def _say(estimate: Estimate | None, sign: str, plus: str = "") -> str:
@@ -50,7 +68,7 @@ def _say(estimate: Estimate | None, sign: str, plus: str = "") -> str:
     return f"{estimate.mean:{plus}.1f}{spread}"
 
 
-def list_notes(rows: Sequence[Row], seeds: int) -> list[str]:
+def list_notes(rows: Sequence[Row], seeds: int, further: Sequence[str] = ()) -> list[str]:
     """Return what has to be said below the table."""
     notes = []
     if seeds > 1:
@@ -59,29 +77,46 @@ def list_notes(rows: Sequence[Row], seeds: int) -> list[str]:
         )
     if list_baselines(rows):
         notes.append("Differences are of equal seeds; * is p < 0.05 after Holm's correction.")
-    if any(row.rising for row in rows):
+    if later := [row for row in rows if not row.converged]:
         notes.append(
-            "Still rising: validation gained a point or more over the last fifth of the epochs, so "
-            "the place says more of the budget than of the method."
+            f"Not converged, and so not ranked: {_list_unsettled(later)}. Their figures say more "
+            f"of the budget than of the method."
+        )
+    for table, source in dict.fromkeys(
+        (row.published.table, row.published.source) for row in rows if row.published
+    ):
+        notes.append(
+            f"Published: {table}; {source}. Test mAP on ResNet-50, with the head and from the "
+            f"labels in brackets; trained by others, on their budget."
         )
     for row in rows:
         for seed, reason in (row.missing or {}).items():
             notes.append(f"{row.name}, seed {seed}, is in no mean: {reason}")
-    return notes
+    return [*notes, *further]
 
 
-def to_markdown(rows: Sequence[Row], seeds: int) -> str:
+def _list_unsettled(rows: Sequence[Row]) -> str:
+    low = [row.name for row in rows if row.near_chance]
+    rising = [row.name for row in rows if not row.near_chance]
+    said = [f"{', '.join(low)} (hardly above chance)"] * bool(low)
+    said += [
+        f"{', '.join(rising)} (validation gained a point or more over the last fifth of the epochs)"
+    ] * bool(rising)
+    return "; ".join(said)
+
+
+def to_markdown(rows: Sequence[Row], seeds: int, further: Sequence[str] = ()) -> str:
     """Return the table with its notes as Markdown."""
     header, body = to_cells(rows)
     lines = [_pipe(header), "| --- |" + " ---: |" * (len(header) - 1), *map(_pipe, body)]
-    return "\n".join([*lines, "", *list_notes(rows, seeds)]) + "\n"
+    return "\n".join([*lines, "", *list_notes(rows, seeds, further)]) + "\n"
 
 
 def _pipe(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def to_csv(rows: Sequence[Row], seeds: int) -> str:
+def to_csv(rows: Sequence[Row], seeds: int, further: Sequence[str] = ()) -> str:
     """Return numbers alone, a line for each row: mean, spread, half an interval, seeds."""
     columns, baselines = list_columns(rows), list_baselines(rows)
     kinds = ("mean", "spread", "half", "seeds")
@@ -103,7 +138,7 @@ def to_csv(rows: Sequence[Row], seeds: int) -> str:
 LATEX = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "·": r"$\cdot$", "–": "--"})
 
 
-def to_latex(rows: Sequence[Row], seeds: int) -> str:
+def to_latex(rows: Sequence[Row], seeds: int, further: Sequence[str] = ()) -> str:
     """Return the table as a LaTeX tabular."""
     header, body = to_cells(rows, sign="@")
     lines = [r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}", r"\hline"]
@@ -115,13 +150,36 @@ def to_latex(rows: Sequence[Row], seeds: int) -> str:
     return "\n".join([*(f"% {note}" for note in list_notes(rows, seeds)), *lines]) + "\n"
 
 
-def to_json(rows: Sequence[Row], seeds: int) -> str:
+def to_json(rows: Sequence[Row], seeds: int, further: Sequence[str] = ()) -> str:
     """Return everything as JSON."""
-    told = {"seeds": seeds, "rows": [asdict(row) for row in rows]}
+    told = {"seeds": seeds, "rows": [asdict(row) for row in rows], "notes": list(further)}
     return json.dumps(told, indent=2) + "\n"
 
 
-WRITERS: dict[str, Callable[[Sequence[Row], int], str]] = {
+def from_json(text: str) -> tuple[list[Row], int, list[str]]:
+    """Return the rows, the number of seeds and the further notes that `to_json` wrote down."""
+    told = json.loads(text)
+    return [_read_row(row) for row in told["rows"]], told["seeds"], told["notes"]
+
+
+def _read_row(row: dict[str, Any]) -> Row:
+    differences = [
+        Difference(**{**each, "estimate": Estimate(**each["estimate"])})
+        for each in row["differences"]
+    ]
+    return Row(
+        **{
+            **row,
+            "figures": {name: Estimate(**each) for name, each in row["figures"].items()},
+            "differences": tuple(differences),
+            "missing": {int(seed): reason for seed, reason in (row["missing"] or {}).items()},
+            "runs": {int(seed): folder for seed, folder in row["runs"].items()},
+            "published": Published(**row["published"]) if row["published"] else None,
+        }
+    )
+
+
+WRITERS: dict[str, Callable[[Sequence[Row], int, Sequence[str]], str]] = {
     "md": to_markdown,
     "csv": to_csv,
     "tex": to_latex,

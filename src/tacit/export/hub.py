@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import DataError, UsageError
+from tacit.export.card import card
 from tacit.files import write_text
 from tacit.models.artefact import FILES, load_model, read_config, save_model
 
@@ -50,42 +51,30 @@ def push_to_hub(model: Model, name: str, *, private: bool = False, **extra: Any)
         private: Let nobody else see a repository that is made.
         extra: Further fields of the configuration, such as thresholds.
     """
-    if name.count("/") != 1:
-        raise UsageError(f"'{name}' is no name of a repository; write owner/name.")
-    from huggingface_hub import HfApi
-
-    api = HfApi()
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, Path(folder), **extra)
         write_text(Path(folder) / "README.md", card(read_config(Path(folder)), name))
-        api.create_repo(name, private=private, exist_ok=True)
-        api.upload_folder(repo_id=name, folder_path=folder, commit_message="Add the model")
+        return push_folder(Path(folder), name, private=private)
+
+
+def push_folder(folder: Path, name: str, *, private: bool = False) -> str:
+    """Put a folder on the hub as it is, and return the address.
+
+    Args:
+        folder: With a saved model, and its card as README.md.
+        name: The repository, such as ``someone/birds``; it is made if there is none.
+        private: Let nobody else see a repository that is made.
+    """
+    check_repository(name)
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    api.create_repo(name, private=private, exist_ok=True)
+    api.upload_folder(repo_id=name, folder_path=str(folder), commit_message="Add the model")
     return f"https://huggingface.co/{name}"
 
 
-def card(config: dict[str, Any], name: str) -> str:
-    """Describe a model for those who find it: what it tells apart, and where it comes from."""
-    model = config["model"]
-    weights = model["weights"]
-    classes = ", ".join(f"`{label}`" for label in model["classes"])
-    return f"""---
-library_name: tacit
-pipeline_tag: image-classification
-tags: [multi-label, image-classification]
----
-
-# {name.split("/")[-1]}
-
-Tells which of {len(model["classes"])} classes are in an image; any number of them may be.
-
-- **Model:** `{model["name"]}` on `{model["trunk"]}`, images of {model["size"]} pixels
-- **Trunk's first weights:** {weights["source"]}; licence: {weights.get("licence", "none needed")}
-- **Classes:** {classes}
-
-```python
-import tacit
-
-model = tacit.from_pretrained("{name}")
-print(model.predict("image.jpg").labels)
-```
-"""
+def check_repository(name: str) -> None:
+    """Refuse what is no name of a repository."""
+    if name.count("/") != 1 or not all(name.split("/")):
+        raise UsageError(f"'{name}' is no name of a repository; write owner/name.")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tacit.files import write_atomically, write_text
 KEY_BYTES = 16
 KEY = np.dtype((np.void, KEY_BYTES))
 ABOUT, PIECE = "about.json", ".safetensors"
+KINDS = ("F32", "F16", "BF16", "F64")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Shelf:
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         self.folder, self.about = folder, about
+        self._shape: torch.Size | None = None  # of the features of one image, once some are read
 
     def find(self, keys: NDArray[Any]) -> list[Hit]:
         """Say where features of images are; those that are not here are in none of the hits."""
@@ -69,6 +72,10 @@ class Shelf:
         """Return the features of one hit, in the order of its rows."""
         with _opened(hit.file) as file:
             kept: Tensor = file.get_tensor("features")
+        shape = kept.shape[1:]
+        if shape != (self._shape or shape):
+            raise _foreign(hit.file)
+        self._shape = shape
         return kept[torch.from_numpy(hit.rows)]
 
     def add(self, keys: NDArray[Any], features: Tensor) -> None:
@@ -84,17 +91,29 @@ class Shelf:
 
 def _read_keys(file: Path) -> NDArray[Any]:
     with _opened(file) as opened:
-        keys = opened.get_tensor("keys").numpy()
-    if not len(keys) or keys.shape[1:] != (KEY_BYTES,):
-        raise DataError(f"{file} holds no features of this kind; delete it, they are made again.")
-    held: NDArray[Any] = np.ascontiguousarray(keys).view(KEY).reshape(-1)
+        if {*opened.keys()} != {"keys", "features"}:
+            raise _foreign(file)
+        keys = opened.get_tensor("keys")
+        features = opened.get_slice("features")
+        shape, kind = features.get_shape(), features.get_dtype()
+    if not len(keys) or keys.dtype != torch.uint8 or keys.shape[1:] != (KEY_BYTES,):
+        raise _foreign(file)
+    if shape[:1] != [len(keys)] or kind not in KINDS:
+        raise _foreign(file)
+    held: NDArray[Any] = np.ascontiguousarray(keys.numpy()).view(KEY).reshape(-1)
     return held
 
 
-def _opened(file: Path) -> Any:
+def _foreign(file: Path) -> DataError:
+    return DataError(f"{file} holds no features of this kind; delete it, they are made again.")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     try:
-        return safe_open(file, "pt")
-    except SafetensorError as error:
+        with safe_open(file, "pt") as opened:
+            yield opened
+    except (SafetensorError, OSError) as error:
         raise DataError(
             f"{file} is damaged ({error}); delete it, and its features are made again."
         ) from error

@@ -86,6 +86,32 @@ AEVLP = Paper(
     2025,
 )
 
+CSL = Paper(
+    "Multi-label Classification with Partial Annotations using Class-aware Selective Loss",
+    "CVPR",
+    2022,
+)
+CAP = Paper(
+    "Class-Distribution-Aware Pseudo Labeling for Semi-Supervised Multi-Label Learning",
+    "NeurIPS",
+    2023,
+)
+SCL = Paper(
+    "Spatial Consistency Loss for Training Multi-Label Classifiers from Single-Label Annotations",
+    "WACV",
+    2023,
+)
+CALD = Paper(
+    "Category-Adaptive Label Discovery and Noise Rejection for Multi-label Image Recognition "
+    "with Partial Positive Labels",
+    "TMM",
+    2024,
+)
+MIME = Paper("Revisiting Pseudo-Label for Single-Positive Multi-Label Learning", "ICML", 2023)
+PUMLC = Paper("Positive Label Is All You Need for Multi-Label Classification", "ICME", 2024)
+
+OWN = Paper("The likelihood of a draw", "tacit", 2026)
+
 METHODS: dict[str, Entry | type[Method]] = {
     "bce": Entry("tacit.methods.pointwise:FullLabels", "Full labels (bound)", COLE),
     "bce_ls": Entry("tacit.methods.pointwise:SmoothedFullLabels", "Full labels, smoothed", COLE),
@@ -100,19 +126,28 @@ METHODS: dict[str, Entry | type[Method]] = {
     "role": Entry("tacit.methods.role:OnlineEstimation", "Online label estimates", COLE),
     "em": Entry("tacit.methods.pointwise:EntropyMaximisation", "Entropy maximisation", EM),
     "em_apl": Entry("tacit.methods.pseudo_labels:AsymmetricPseudoLabels", "EM + APL", EM),
+    "mime": Entry("tacit.methods.bottleneck:InformationBottleneck", "After MIME", MIME),
     "asl": Entry("tacit.methods.robust_losses:Asymmetric", "Asymmetric loss", ASL),
     "hill": Entry("tacit.methods.robust_losses:Hill", "Hill loss", MISSING),
     "splc": Entry("tacit.methods.robust_losses:SelfPacedCorrection", "SPLC", MISSING),
     "gr": Entry("tacit.methods.robust_losses:GeneralisedRobust", "GR loss", GR),
+    "csl": Entry("tacit.methods.selective:Selective", "Selective loss", CSL),
     "ll_r": Entry("tacit.methods.large_loss:LargeLossRejection", "LL-R", LARGE),
     "ll_ct": Entry("tacit.methods.large_loss:LargeLossCorrection", "LL-Ct", LARGE),
     "ll_cp": Entry("tacit.methods.large_loss:PermanentCorrection", "LL-Cp", LARGE),
     "boostlu": Entry("tacit.methods.large_loss:BoostedRejection", "LL-R + BoostLU", BOOST),
     "plc": Entry("tacit.methods.consistency:PseudoLabelConsistency", "PLC", LAC),
     "plc_lac": Entry("tacit.methods.consistency:LabelAwareConsistency", "PLC + LAC", LAC),
+    "scl": Entry("tacit.methods.running_scores:RunningScores", "After EN + SCL", SCL),
+    "cald": Entry("tacit.methods.nearness:Nearness", "CALD-NR", CALD),
     "calr": Entry("tacit.methods.gap_rejection:Ignore", "CALR", CALR, "calr"),
     "ignore": Entry("tacit.methods.gap_rejection:Ignore", "IGNORE", IGNORE),
     "crisp": Entry("tacit.methods.class_priors:ClassPriorRisk", "After CRISP", CRISP),
+    "quota": Entry("tacit.methods.quota:QuotaPseudoLabels", "Pseudo-labels by quota", CAP),
+    "pumlc": Entry(
+        "tacit.methods.positive_unlabelled:VariationalPositiveUnlabelled", "PU-MLC", PUMLC
+    ),
+    "drawn": Entry("tacit.methods.drawn:Drawn", "Likelihood of the draw", OWN),
     "vlpl": Entry("tacit.methods.vision_language:TeacherPseudoLabels", "VLPL", VLPL),
     "aevlp": Entry("tacit.methods.vision_language:TeacherRobust", "AEVLP", AEVLP),
 }

@@ -81,7 +81,7 @@ class Method(nn.Module):
     """Options the model is built with; they are saved with it and hold at inference."""
     keeps_table: ClassVar[bool] = False
     """Whether it remembers something about every single training image."""
-    makes_images: ClassVar[bool] = False
+    makes_images: bool = False
     """Whether it shows the model images of its own making, such as masked ones. What is known of
     the batch's images, like features of a frozen trunk, then cannot stand in for them."""
     reads_maps: bool = False

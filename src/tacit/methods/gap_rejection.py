@@ -103,7 +103,7 @@ class Ignore(Method):
         epsilon: Added to probabilities inside logarithms.
     """
 
-    makes_images: ClassVar[bool] = True
+    makes_images = True
     asks_of_model: ClassVar[tuple[str, ...]] = ("localise",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "robust": {},

@@ -39,7 +39,7 @@ class Attention(nn.Module):
         """Mix values by weights, (B, heads, Q, K); left out, they are those of queries and keys."""
         q, k, v = self._project(queries, keys, values)
         if weights is None:
-            q = q.expand(len(v), -1, -1, -1)
+            q = q.expand(v.shape[0], -1, -1, -1)  # `len` would fix it in an export
             share = self.dropout if self.training else 0.0
             mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=share)
         else:

@@ -92,5 +92,5 @@ class MLDecoder(Model):
     def _prepare(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return places, (B, hw, D), and queries, (B, K, D)."""
         memory = self.input_projection(features.flatten(2).transpose(1, 2)).relu()
-        stream = self.queries.expand(len(memory), -1, -1)
+        stream = self.queries.expand(memory.shape[0], -1, -1)
         return memory, self.query_norm(stream + self.query_dropout(stream))

@@ -87,10 +87,12 @@ class SavedCurve(BaseModel):
     missed: Several
     present: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     images: Annotated[int, Field(ge=0)]
+    least: Several | None = None
 
     @model_validator(mode="after")
     def _are_of_one_length(self) -> SavedCurve:
-        if len({len(self.threshold), len(self.labels), len(self.precision), len(self.missed)}) > 1:
+        lists = (self.threshold, self.labels, self.precision, self.missed, self.least)
+        if len({len(each) for each in lists if each is not None}) > 1:
             raise ValueError("its lists are of different lengths")
         return self
 

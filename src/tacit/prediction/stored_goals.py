@@ -59,11 +59,13 @@ def choose_looks(
 
 def _choose(folder: Path, decisions: dict[str, Any], goal: Goal) -> NDArray[np.float32]:
     told, classes = decisions["curve"], read_config(folder)["model"]["classes"]
-    lists = {name: np.array(told[name]) for name in ("threshold", "labels", "precision", "missed")}
+    names = ("threshold", "labels", "precision", "missed", "least")
+    lists = {name: np.array(told[name]) for name in names if told.get(name) is not None}
     curve = Curve(**lists, present=told["present"], images=told["images"])
     place = curve.choose(goal)
     if place is None:
-        reach = f"precision {curve.precision[0]:.2f} and {curve.labels[0]:.4f} labels an image"
+        least = curve.precision[0] if curve.least is None else curve.least[0]
+        reach = f"precision {least:.2f} and {curve.labels[0]:.4f} labels an image"
         raise UsageError(
             f"Nothing that the model in {folder} stores serves {goal}: at its strictest it expects "
             f"{reach}, and it rests on {decisions['rests_on']}."

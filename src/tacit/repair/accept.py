@@ -71,6 +71,7 @@ def accept_suspects(
     labels = LabelsByName(listing)
     model = str(suspects.about.get("model", ""))
     found: list[Change] = []
+    taken: set[Cell] = set()
     known = False
     for block in suspects.blocks(("image", "class", "posterior")):
         posteriors = block["posterior"].to_numpy(zero_copy_only=False)
@@ -79,7 +80,8 @@ def accept_suspects(
             known |= cell[0] in labels.rows
             if not labels.has(cell):
                 difference.note_gone(labels, cell, 1)
-            elif cell not in settled and labels.state(cell) == 0:
+            elif cell not in settled and cell not in taken and labels.state(cell) == 0:
+                taken.add(cell)
                 posterior = float(posteriors[number])
                 found.append(Change(*cell, 0, 1, "model", posterior=posterior, model=model))
         if len(posteriors) and posteriors[-1] < above:  # the most probable come first

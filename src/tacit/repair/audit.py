@@ -79,7 +79,29 @@ class Audit:
             raise DataError("This audit was drawn by a newer tacit; use that one, or update this.")
         whole = ("cells", "strata", "ranks", "sizes")
         parts = {name: np.asarray(told[name], np.int64) for name in whole}
-        return cls(**parts, expected=np.asarray(told["expected"], np.float64))
+        audit = cls(**parts, expected=np.asarray(told["expected"], np.float64))
+        audit._check()
+        return audit
+
+    def _check(self) -> None:
+        """Refuse, by a ValueError, what no draw can have been."""
+        drawn, strata = self.cells.shape, len(self.sizes)
+        shapes = (self.cells, self.strata, self.ranks)
+        if any(each.ndim != 1 or each.shape != drawn for each in shapes) or self.sizes.ndim != 1:
+            raise ValueError("its lists are of different lengths")
+        if self.expected.ndim != 2 or len(self.expected) != strata:
+            raise ValueError("what is expected is no table of strata and classes")
+        if (
+            not np.isfinite(self.expected).all()
+            or min(self.cells.min(initial=0), self.ranks.min(initial=0)) < 0
+        ):
+            raise ValueError("a number in it is none")
+        if not ((self.strata >= 0) & (self.strata < strata)).all() or len(
+            np.unique(self.cells)
+        ) < len(self.cells):
+            raise ValueError("its cells are in no stratum, or drawn twice")
+        if (np.bincount(self.strata, minlength=strata) > self.sizes).any():
+            raise ValueError("more cells are drawn than there are")
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from tacit.data.scenes import load_scenes
 from tacit.data.scenes.drawing import draw_scene
 from tacit.data.source import Source
 from tacit.errors import UsageError
-from tacit.repair.learning import Learner
+from tacit.repair.learning import Between, Learner
 from tacit.repair.missing import find_missing
 from tacit.repair.opening import open_source
 from tacit.repair.session import Review
@@ -50,11 +50,13 @@ def open_demo(folder: Path) -> Review:
     return open_source(SuspectsFile(path), shown, learner=partial(make_learner, source))
 
 
-def make_learner(source: Source) -> Learner:
+def make_learner(source: Source, between: Between = lambda: None) -> Learner:
     """Return what learns from answers, on the same description of the images."""
     from tacit.repair.loop import Loop
 
-    return Loop(compare_patches(source), source.labels, labels_per_image=LABELS_PER_IMAGE)
+    features = compare_patches(source)
+    between()
+    return Loop(features, source.labels, labels_per_image=LABELS_PER_IMAGE)
 
 
 def draw_source() -> Source:
@@ -85,7 +87,7 @@ def find_suspects(source: Source) -> dict[str, object]:
         "class": columns,
         "rank": np.arange(1, len(rows) + 1),
         "posterior": posterior[order],
-        "score": scores[rows, columns],
+        "score": 1 / (1 + np.exp(-scores[rows, columns])),
     }
 
 

@@ -18,12 +18,12 @@ from tacit.errors import UsageError
 from tacit.features.compute import build_reading, compute_features, empty_features
 from tacit.features.keys import key_images
 from tacit.repair.cross_training import cross_train
-from tacit.repair.evidence import Gain, weigh_evidence
 from tacit.repair.heads import draw_folds
 from tacit.repair.missing import Judge, describe_prior
 from tacit.repair.out_of_fold import FOLDS, CrossFitter, cross_fit, judge_scores, to_odds
 from tacit.repair.ranked import FLOOR, Evidence, Listed, list_suspects, write_ranked
 from tacit.repair.regions import find_boxes
+from tacit.repair.ruler import Gain, weigh_evidence
 from tacit.runs.folder import Run
 from tacit.training.report import Reporter
 
@@ -133,16 +133,18 @@ def _join(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return joined
 
 
-def read_features(run: Run, source: Source, device: torch.device) -> Tensor:
+def read_features(
+    run: Run, source: Source, device: torch.device, between: Callable[[], None] = lambda: None
+) -> Tensor:
     """Return what the trunk of a run makes of images, its mean over space, (N, D)."""
     model: Any = run.model().to(device).eval()
     reading = build_reading(model, run.config, device, pooled=True)
     try:
-        features = compute_features(reading, source, range(len(source)), empty_features)
+        features = compute_features(reading, source, range(len(source)), empty_features, between)
     except UsageError:  # a head that reads whole maps; ours does not
         model.trunk = _Averaged(model.trunk)
         reading = build_reading(model, run.config, device, pooled=False)
-        features = compute_features(reading, source, range(len(source)), empty_features)
+        features = compute_features(reading, source, range(len(source)), empty_features, between)
     return features.flatten(1).float().cpu()
 
 

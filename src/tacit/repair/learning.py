@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from tacit.repair.queue import Queue
 
 EVERY = 20  # answers, after which the queue is made anew
+PATIENCE = 60.0  # seconds at the end of a review for what cannot be stopped, such as one turn
+
+Between = Callable[[], None]
+"""Called now and then by what takes long; it raises when the review ends."""
+
+
+class Ended(Exception):
+    """The review ended while something was being computed for it."""
 
 
 class Learner(Protocol):
@@ -31,14 +39,15 @@ class LiveQueue:
     """A queue whose order follows what was learned.
 
     Args:
-        learner: Returns what learns; called on the thread, because it may take long to be made.
+        learner: Returns what learns; called on the thread, because it may take long to be made,
+            with what it calls between the pieces of its work.
         queue: The suspects.
         answered: Returns every answered cell by its number; None where nobody is sure.
     """
 
     def __init__(
         self,
-        learner: Callable[[], Learner],
+        learner: Callable[[Between], Learner],
         queue: Queue,
         answered: Callable[[], dict[int, bool | None]],
     ) -> None:
@@ -55,11 +64,11 @@ class LiveQueue:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread. One that computes while Python ends would take the process with it."""
         self._closed = True
         self._changed.set()
         if self._thread.is_alive():
-            self._thread.join(5)
+            self._thread.join(PATIENCE)
 
     def hear(self, count: int) -> None:
         """Learn when there are enough new answers among so many."""
@@ -77,10 +86,16 @@ class LiveQueue:
                 self._changed.clear()
                 if self._closed:
                     return
-                learner = learner or self._make()
+                learner = learner or self._make(self._go_on)
                 sure = {cell: said for cell, said in self.answered().items() if said is not None}
                 learner.update(sure)
                 self.queue.rank_anew(learner.posterior)
                 self.turns += 1
+        except Ended:
+            return
         except Exception as error:  # a review goes on in the order that it has
             self.failed = error
+
+    def _go_on(self) -> None:
+        if self._closed:
+            raise Ended

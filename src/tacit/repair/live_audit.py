@@ -57,7 +57,7 @@ class LiveAudit:
         self.failed: Exception | None = None
         self._audit: Audit | None = self._read()
         self._changed, self._settled = threading.Event(), threading.Event()
-        self._closed = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class LiveAudit:
 
     def close(self) -> None:
         """End the thread."""
-        self._closed = True
+        self._ended.set()
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join(5)
@@ -89,14 +89,21 @@ class LiveAudit:
         if not self.path.exists():
             return None
         try:
-            return Audit.from_dict(read_json(self.path))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            audit = Audit.from_dict(read_json(self.path))
+            if (
+                audit.classes != self.queue.classes
+                or (audit.cells >= len(self.labels) * self.queue.classes).any()
+            ):
+                raise ValueError("it was drawn from other labels")
+            return audit
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{self.path} holds no audit; delete it, and one is drawn.") from error
 
     def _work(self) -> None:
         try:
             self._prepare()
-            while not self._closed:
+            quickest = float("inf")  # the first one imports what it needs
+            while not self._ended.is_set():
                 self._changed.wait()
                 self._changed.clear()
                 started = time.perf_counter()
@@ -104,7 +111,8 @@ class LiveAudit:
                     self.result = estimate(self._audit, self.answered())
                 if not self._changed.is_set():
                     self._settled.set()
-                time.sleep((time.perf_counter() - started) / SHARE)
+                quickest = min(quickest, time.perf_counter() - started)
+                self._ended.wait(quickest / SHARE)
         except Exception as error:  # a review goes on without an estimate
             self.failed = error
             self._settled.set()

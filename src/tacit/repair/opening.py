@@ -10,7 +10,9 @@ from typing import Any
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError
 from tacit.registry import require_trust
-from tacit.repair.learning import Learner
+from tacit.repair.answers import Cell
+from tacit.repair.learning import Between, Learner
+from tacit.repair.queue import find_names
 from tacit.repair.session import AUDIT_SHARE, Review
 from tacit.repair.store import Store
 from tacit.repair.suspects_file import SuspectsFile
@@ -18,6 +20,7 @@ from tacit.runs.folder import Run
 
 STORE = "verdicts.sqlite"
 FEW = 5000  # images, the features of which may be computed while people answer
+RULES = {"model": "a model", "implied": "a keyword below it"}  # where nobody said it
 MOST_CELLS = 20_000_000  # that what learns keeps in memory
 
 
@@ -46,6 +49,7 @@ def open_review(
         run = Run(target)
         file = SuspectsFile(run.repair / run.suspects_file.name)
         source = _read_source_of(run)
+        data = run.config.data.name if run.config.data.labels is not None else None
         if learn and _is_quick(run, source):
             learner = partial(_make_learner, run, source, file.about.get("labelling_rate"))
     else:
@@ -53,7 +57,8 @@ def open_review(
         if data is None:
             raise UsageError(f"{target} is about data that it does not hold; add --data LABELS.")
         source = _read_matching(Path(data), options, file.about.get("data"))
-    return open_source(file, source, audit_share=audit_share, learner=learner)
+    origins = read_origins(Path(data), source) if data is not None else {}
+    return open_source(file, source, audit_share=audit_share, learner=learner, origins=origins)
 
 
 def open_source(file: SuspectsFile, source: Source, **options: Any) -> Review:
@@ -68,6 +73,32 @@ def open_source(file: SuspectsFile, source: Source, **options: Any) -> Review:
     return Review(store, file, source, **options)
 
 
+def read_origins(path: Path, source: Source) -> dict[Cell, str]:
+    """Return who said labels that were repaired before, where that was told beside them.
+
+    Args:
+        path: The labels.
+        source: What was read from them.
+    """
+    from tacit.repair.write_back.write import read_changes
+
+    changes = list(read_changes(path))
+    if not changes:
+        return {}
+    import pyarrow as pa
+
+    rows = find_names(source.images)(pa.array([each["image"] for each in changes], pa.string()))
+    columns = {name: column for column, name in enumerate(source.classes)}
+    origins: dict[Cell, str] = {}
+    for row, change in zip(rows.tolist(), changes, strict=True):
+        column = columns.get(change["class"])
+        if row >= 0 and column is not None:
+            stands = source.labels[row][column] == change.get("new")
+            said = str(change.get("who") or RULES.get(str(change.get("rule")), change.get("rule")))
+            origins[row, column] = said if stands else "file"
+    return origins
+
+
 def _is_quick(run: Run, source: Source) -> bool:
     """Whether learning from answers takes seconds, and memory for it is there."""
     images, classes = source.labels.shape
@@ -75,7 +106,9 @@ def _is_quick(run: Run, source: Source) -> bool:
     return kept and images * classes <= MOST_CELLS
 
 
-def _make_learner(run: Run, source: Source, labelling_rate: float | None) -> Learner:
+def _make_learner(
+    run: Run, source: Source, labelling_rate: float | None, between: Between
+) -> Learner:
     """Return what learns from answers, on the features of a run's trunk."""
     import numpy as np
 
@@ -87,7 +120,7 @@ def _make_learner(run: Run, source: Source, labelling_rate: float | None) -> Lea
     groups = None if source.side is None else source.side.groups
     if groups is None:  # equal images are in one fold
         groups = np.unique(key_images(source, range(len(source))), return_inverse=True)[1]
-    features = read_features(run, source, choose_device("auto"))
+    features = read_features(run, source, choose_device("auto"), between)
     return Loop(features, source.labels, groups=groups, labelling_rate=labelling_rate)
 
 

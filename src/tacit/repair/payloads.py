@@ -76,7 +76,8 @@ def describe_question(review: Review, question: Question) -> dict[str, Any]:
 def describe_labels(review: Review, row: int) -> list[dict[str, str]]:
     """Describe what is known of an image, and who says so."""
     known = [
-        {"label": review.source.classes[column], "answer": "present", "by": "file"}
+        {"label": review.source.classes[column], "answer": "present"}
+        | {"by": review.origins.get((row, column), "file")}
         for column in (review.source.labels[row] == 1).nonzero()[0].tolist()
     ]
     for column in sorted(review.answers.by_image.get(row, ())):

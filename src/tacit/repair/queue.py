@@ -36,6 +36,7 @@ class Wanted:
         most: Only with at most this posterior.
         without_label: Only of images with no known positive at all.
         unseen: Only of images that nobody has looked at.
+        name: Only of images the names of which hold this, such as a folder's.
     """
 
     column: int | None = None
@@ -43,6 +44,7 @@ class Wanted:
     most: float = 1.0
     without_label: bool = False
     unseen: bool = False
+    name: str = ""
 
     @property
     def everything(self) -> bool:
@@ -61,7 +63,7 @@ class Queue:
     def __init__(self, file: SuspectsFile, source: Source) -> None:
         self.data = _check_same(file, source)  # the fingerprint
         count = len(file)
-        self.source, self.classes = source, len(source.classes)
+        self.source, self.classes, self.path = source, len(source.classes), file.path
         self.rows = np.zeros(count, np.int32)
         self.columns = np.zeros(count, np.int32)
         self.posteriors = np.zeros(count, np.float32)
@@ -72,8 +74,9 @@ class Queue:
         self.order: NDArray[np.int64] | None = None  # positions, if not as they come
         self.loaded = 0
         self._failed: Exception | None = None
+        self._named: tuple[str, NDArray[np.bool_]] | None = None
         self._by_cell: tuple[Cells, NDArray[np.int32]] | None = None
-        self._answered = np.zeros(0, np.int64)
+        self._answered: set[int] = set()
         self._lock = threading.Lock()
         self.rest_is_read = threading.Event()
         self._may_go_on = threading.Event()
@@ -97,10 +100,11 @@ class Queue:
     def mark(self, cells: Cells, done: bool) -> None:
         """Say that cells, by number, are answered, or are not any more."""
         with self._lock:
-            change = np.union1d if done else np.setdiff1d
-            self._answered = change(self._answered, cells)
-            rows = cells // self.classes
-            self.seen[rows] = True if done else np.isin(rows, self._answered // self.classes)
+            change = self._answered.update if done else self._answered.difference_update
+            change(cells.tolist())
+            for row in (cells // self.classes).tolist():
+                of_image = range(row * self.classes, (row + 1) * self.classes)
+                self.seen[row] = done or not self._answered.isdisjoint(of_image)
             for position in self.find(cells, wait=False):
                 if position >= 0:
                     self.done[position] = done
@@ -141,6 +145,8 @@ class Queue:
             free &= self.without_label[self.rows[:loaded]]
         if wanted.unseen:
             free &= ~self.seen[self.rows[:loaded]]
+        if wanted.name:
+            free &= self._find_named(wanted.name)[self.rows[:loaded]]
         for position in self.find(taken, wait=False):
             if 0 <= position < loaded:
                 free[position] = False
@@ -152,6 +158,14 @@ class Queue:
             self.wait()
             return self.choose(wanted, count, taken)
         return chosen
+
+    def _find_named(self, part: str) -> NDArray[np.bool_]:
+        """Return which images have a part in their names, capital or not."""
+        if self._named is None or self._named[0] != part:
+            names = pa.array(self.source.images, pa.string())
+            found = pc.match_substring(names, part, ignore_case=True)
+            self._named = part, np.asarray(found.to_numpy(zero_copy_only=False), bool)
+        return self._named[1]
 
     def rank_anew(self, posterior: NDArray[np.float32]) -> None:
         """Order the suspects by what is thought of them now; all of them have to be read.
@@ -201,7 +215,8 @@ class Queue:
         read = slice(first, last)
         with self._lock:
             cells = number_cells(self.rows[read], self.columns[read], self.classes)
-            self.done[read] = np.isin(cells, self._answered)
+            answered = np.fromiter(self._answered, np.int64, len(self._answered))
+            self.done[read] = np.isin(cells, answered)
             self.loaded = last
         pa.default_memory_pool().release_unused()
 

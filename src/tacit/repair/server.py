@@ -41,6 +41,7 @@ KINDS = {
 MOST_QUESTIONS = 40
 GRID = 24
 MOST_NAME = 80  # signs of a person's name
+MOST_PART = 200  # of the name of an image
 HISTORY = 50
 
 
@@ -63,6 +64,7 @@ def create_app(review: Review, key: Key, user: str) -> Starlette:
         Route("/api/grid", _answer(desk.grid)),
         Route("/api/history", _answer(desk.history)),
         Route("/api/question", _answer(desk.question)),
+        Route("/api/evidence", _answer(desk.evidence)),
         Route("/api/report", _answer(desk.report)),
         Route("/api/verdicts", _answer(desk.verdicts), methods=["POST"]),
         Route("/image/{row:int}/{side:int}", _answer(desk.image)),
@@ -141,6 +143,11 @@ class _Desk:
         self.review.check_cell(cell)
         return JSONResponse(describe_question(self.review, self.review.ask(cell)))
 
+    async def evidence(self, request: Request) -> Response:
+        cell = _read_cell(request.query_params.get("cell", ""))
+        self.review.check_cell(cell)
+        return JSONResponse({"sentences": await run_in_threadpool(self.review.evidence, cell)})
+
     async def grid(self, request: Request) -> Response:
         query = request.query_params
         who, wanted = self._who(query), self._wanted(query)
@@ -207,6 +214,7 @@ class _Desk:
             _read_share(query.get("most") or "1"),
             query.get("nolabel") == "1",
             query.get("unseen") == "1",
+            query.get("name", "")[:MOST_PART],
         )
 
 

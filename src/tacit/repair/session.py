@@ -11,7 +11,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,7 +24,8 @@ import numpy as np
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.repair.answers import Answers, Cell
-from tacit.repair.learning import Learner, LiveQueue
+from tacit.repair.evidence import read_evidence
+from tacit.repair.learning import Between, Learner, LiveQueue
 from tacit.repair.live_audit import LiveAudit
 from tacit.repair.queue import Queue, Wanted, find_names
 from tacit.repair.store import Store
@@ -96,6 +97,7 @@ class Review:
         source: The images and labels in which they were found.
         audit_share: Share of the questions that are drawn at random, to count what is missing.
         learner: Returns what makes the queue anew from the answers, if anything does.
+        origins: Who is known to have said labels that came with the data.
         clock: Tells seconds, for leases.
     """
 
@@ -106,10 +108,12 @@ class Review:
         source: Source,
         *,
         audit_share: float = AUDIT_SHARE,
-        learner: Callable[[], Learner] | None = None,
+        learner: Callable[[Between], Learner] | None = None,
+        origins: Mapping[Cell, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store, self.source, self.clock = store, source, clock
+        self.origins = origins or {}
         self.queue = Queue(suspects, source)
         store.check(self.queue.data, source.classes)
         self.model = str(suspects.about.get("model", ""))
@@ -240,6 +244,11 @@ class Review:
         self.answer(who, last[0], "undo")
         return self.ask(last[0].cell)
 
+    def evidence(self, cell: Cell) -> list[str]:
+        """Say what speaks for a suspect, a sentence each."""
+        position = int(self.queue.find(np.array([self._number(cell)]))[0])
+        return read_evidence(self.queue.path, position) if position >= 0 else []
+
     def history(
         self, who: str, skip: int = 0, most: int | None = None
     ) -> Iterator[tuple[Question, Verdict]]:
@@ -352,7 +361,9 @@ class Review:
 
     def _draw(self, taken: set[Cell]) -> Cell | None:
         """Return a cell of the audit now and then."""
-        if self.random.random() >= self.audit_share:
+        # A cell that is not read yet would let the first question wait for all suspects. Asking
+        # it later does no harm: cells of the audit count in the order of their draw.
+        if self.random.random() >= self.audit_share or not self.queue.rest_is_read.is_set():
             return None
         cells = (cell for cell in self.audit.open(self.answers) if cell not in taken)
         cell = next(cells, None)

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from tacit.errors import DataError, TacitError, UsageError
@@ -68,9 +69,16 @@ class Store:
         self._additions: queue.Queue[_Addition | None] = queue.Queue()
         self._writer: threading.Thread | None = None
         about = self._read_about()
-        self.id: str = about["id"]  # tells this store from every other
-        self.data: str = about["data"]
-        self.classes: tuple[str, ...] = tuple(json.loads(about["classes"]))
+        try:
+            self.id: str = about["id"]  # tells this store from every other
+            self.data: str = about["data"]
+            classes = json.loads(about["classes"])
+            int(self.id, 16)
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise self._damaged("what it says of itself is not whole") from error
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise self._damaged("its classes are no names")
+        self.classes: tuple[str, ...] = tuple(classes)
 
     @classmethod
     def open(cls, path: str | Path, data: str, classes: Sequence[str]) -> Store:
@@ -120,10 +128,23 @@ class Store:
                 sql = f"{SELECT} WHERE number > ? ORDER BY number LIMIT {ROWS_AT_ONCE}"
                 rows = connection.execute(sql, (after,)).fetchall()
             for row in rows:
-                yield Verdict(*row[1:])
+                yield self._to_verdict(row)
             if len(rows) < ROWS_AT_ONCE:
                 return
             after = rows[-1][0]
+
+    def _to_verdict(self, row: tuple[Any, ...]) -> Verdict:
+        for name, value in zip(COLUMNS, row[1:], strict=True):
+            number = name in ("probability", "posterior")
+            if not isinstance(value, float | None if number else str):
+                raise self._damaged(f"the {name} of verdict {row[0]} is none")
+        try:
+            return Verdict(*row[1:])
+        except DataError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, why: str) -> DataError:
+        return DataError(f"{self.path} is damaged ({why}). Go on from a copy of it.")
 
     def settle(self) -> dict[tuple[str, str], dict[str, Verdict]]:
         """Return for each cell the last answer of each person who has one."""

@@ -89,8 +89,12 @@ class SuspectsFile:
                 f"{path} is no list of suspects; `tacit suspects RUN` writes one. What a run kept "
                 f"while it trained is another file."
             )
-        if told.get("format", 0) > FORMAT:
+        format, classes = told.get("format"), told.get("classes")
+        if isinstance(format, int) and format > FORMAT:
             raise DataError(f"{path} was written by a newer tacit; use that one, or update this.")
+        named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+        if format != FORMAT or not named or not self._has_columns():
+            raise self._damaged("its columns or what it says of itself are others")
         self.about: dict[str, Any] = told
 
     def __len__(self) -> int:
@@ -99,4 +103,30 @@ class SuspectsFile:
     def blocks(self, columns: Sequence[str] = NAMES) -> Iterator[pa.RecordBatch]:
         """Go through the suspects, best first, a block at a time."""
         groups = range(self.file.num_row_groups)
-        return read_parquet_batches(self.file, groups, columns, ROWS_AT_ONCE)
+        try:
+            for batch in read_parquet_batches(self.file, groups, columns, ROWS_AT_ONCE):
+                self._check(batch)
+                yield batch
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._damaged(str(error).partition("\n")[0]) from error
+
+    def _has_columns(self) -> bool:
+        schema = self.file.schema_arrow
+        found = {field.name: field.type for field in schema}
+        return len(found) == len(schema) and all(found.get(name) == kind for name, kind in COLUMNS)
+
+    def _check(self, batch: pa.RecordBatch) -> None:
+        """Refuse rows that are about nothing, and posteriors that are none."""
+        for name in batch.schema.names:
+            column = batch.column(name)
+            if name in ("image", "class", "posterior") and column.null_count:
+                raise self._damaged(f"a row has no {name}")
+            if name == "posterior" and len(column):
+                values = column.to_numpy(zero_copy_only=False)
+                if not ((values >= 0) & (values <= 1)).all():
+                    raise self._damaged("a posterior is no number from 0 to 1")
+
+    def _damaged(self, why: str) -> DataError:
+        return DataError(
+            f"{self.path} is damaged and cannot be read ({why}); `tacit suspects RUN` writes it."
+        )

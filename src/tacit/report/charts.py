@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from tacit.report import set_text
 from tacit.report.axes import Axis, make_axis, spread
 
 TONES = 6  # as many as page.css defines; tone 0 is kept for the emphasised line
@@ -22,7 +23,7 @@ _CHARACTER = 7.0  # room for one digit at the largest size that page.css uses
 _VALUE_GAP = 12.0  # the least distance between two values written beside the line ends
 _HOVER_LIMIT = 400  # with more points the tooltips overlap and make the file heavy
 
-_DASHES = ("", "6 3.5", "", "1.5 3.5", "9 3 2 3", "")
+DASHES = ("", "6 3.5", "", "1.5 3.5", "9 3 2 3", "")
 _MARKERS = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
     "M-3.4 -3.4h6.8v6.8h-6.8z",
@@ -37,11 +38,15 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """One named curve; a y that is None or not finite is a gap."""
+    """One named curve; a y that is None or not finite is a gap.
+
+    The band, where there is one, is the least and the largest of what a y is the mean of.
+    """
 
     name: str
     xs: Sequence[float]
     ys: Sequence[float | None]
+    band: Sequence[tuple[float, float] | None] = ()
 
     def __post_init__(self) -> None:
         if len(self.xs) != len(self.ys):
@@ -68,6 +73,12 @@ class Chart:
     x_label: str
     y_label: str
     lines: tuple[Line, ...]
+    names: tuple[str, ...] = ()
+    """What x = 1, 2, ... stand for, where they are no numbers; then points are not joined."""
+
+    def name_x(self, x: float) -> str:
+        """Write an x in full: unlike a tick it must not be rounded to its neighbour."""
+        return self.names[int(x) - 1] if self.names else f"{x:,.10g}"
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ def draw_chart(
         body = _drawing(frame, identifier) + _legend(frame) + _numbers(frame)
     return (
         f'<figure class="chart"><figcaption><h3>{escape(chart.title)}</h3>'
-        f"<p>{escape(chart.caption)}</p></figcaption><div>{body}</div></figure>"
+        f"<p>{set_text(chart.caption)}</p></figcaption><div>{body}</div></figure>"
     )
 
 
@@ -135,6 +146,7 @@ def _frame(
 ) -> _Frame:
     """Lay out the axes so that the longest tick and the longest end value have room."""
     ys = [y for line in lines for _, y in line.drawn()]
+    ys += [y for line in lines for pair in line.band if pair for y in pair]
     # A gap keeps its place on the x axis: a curve that begins late is seen to begin late.
     xs = [float(x) for line in lines for x in line.xs if math.isfinite(x)]
     y_axis = make_axis(ys, _HEIGHT - _BOTTOM, _TOP, most=4, widen=True)
@@ -164,8 +176,8 @@ def _description(frame: _Frame) -> str:
     for line in frame.lines:
         (first_x, first_y), (last_x, last_y) = line.drawn()[0], line.drawn()[-1]
         parts.append(
-            f"{line.name}: {write(first_y, 1)} at {_exact(first_x)}, "
-            f"{write(last_y, 1)} at {_exact(last_x)}"
+            f"{line.name}: {write(first_y, 1)} at {frame.chart.name_x(first_x)}, "
+            f"{write(last_y, 1)} at {frame.chart.name_x(last_x)}"
         )
     return f"{frame.chart.y_label} by {frame.chart.x_label}. {'; '.join(parts)}."
 
@@ -198,11 +210,15 @@ def _grid(frame: _Frame) -> str:
 def _curve(frame: _Frame, line: Line) -> str:
     """Draw one line: a path that is lifted at gaps, dots for lonely points, a marker at the end."""
     points = [None, *line.points(), None]
-    path, dots = [], []
+    path: list[str] = []
+    dots: list[str] = []
     for before, point, after in zip(points, points[1:], points[2:], strict=False):
         if point is None:
             continue
         x, y = frame.place(point)
+        if frame.chart.names:  # shapes, so that nothing hangs on colour
+            dots.append(_marker(frame.tones[line.name], x, y))
+            continue
         path.append(f"{'L' if before else 'M'}{x:.1f} {y:.1f}")
         if before is None and after is None:
             dots.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2"/>')
@@ -210,10 +226,25 @@ def _curve(frame: _Frame, line: Line) -> str:
     x, y = frame.place(line.drawn()[-1])
     emphasis = " emphasised" if line.name == frame.emphasised else ""
     return (
-        f'<g class="curve tone-{tone}{emphasis}">'
+        f'<g class="curve tone-{tone}{emphasis}">{_band(frame, line)}'
         f'<path class="line" d="{"".join(path)}"{_dash(tone)}/>{"".join(dots)}'
-        f'<path class="marker" d="{_MARKERS[tone]}" transform="translate({x:.1f} {y:.1f})"/></g>'
+        f"{_marker(tone, x, y)}</g>"
     )
+
+
+def _marker(tone: int, x: float, y: float) -> str:
+    return f'<path class="marker" d="{_MARKERS[tone]}" transform="translate({x:.1f} {y:.1f})"/>'
+
+
+def _band(frame: _Frame, line: Line) -> str:
+    """Shade what lies between the least and the largest of what a line is the mean of."""
+    pairs = [(x, pair) for x, pair in zip(line.xs, line.band, strict=False) if pair]
+    if len(pairs) < 2:
+        return ""
+    lower = [frame.place((x, pair[0])) for x, pair in pairs]
+    upper = [frame.place((x, pair[1])) for x, pair in reversed(pairs)]
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in (*lower, *upper))
+    return f'<path class="band" d="M{path}z"/>'
 
 
 def _end_value(y_axis: Axis, line: Line) -> str:
@@ -240,7 +271,7 @@ def _hover(frame: _Frame) -> str:
     spots = []
     for line, point in points:
         x, y = frame.place(point)
-        where = f"{frame.chart.x_label} {_exact(point[0])}"
+        where = f"{frame.chart.x_label} {frame.chart.name_x(point[0])}"
         text = f"{line.name}, {where}: {frame.y_axis.write(point[1], extra=1)}"
         spots.append(
             f'<circle class="spot tone-{frame.tones[line.name]}" cx="{x:.1f}" cy="{y:.1f}" r="6">'
@@ -266,7 +297,7 @@ def _numbers(frame: _Frame) -> str:
         cells = "".join(
             f"<td>{frame.y_axis.write(values[x], 1) if x in values else ''}</td>" for values in by_x
         )
-        rows.append(f'<tr><th scope="row">{_exact(x)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{escape(frame.chart.name_x(x))}</th>{cells}</tr>')
     return (
         "<details><summary>The numbers</summary>"
         f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(frame.chart.title)}">'
@@ -275,10 +306,5 @@ def _numbers(frame: _Frame) -> str:
     )
 
 
-def _exact(x: float) -> str:
-    """Write an x in full: unlike a tick it must not be rounded to its neighbour."""
-    return f"{x:,.10g}"
-
-
 def _dash(tone: int) -> str:
-    return f' stroke-dasharray="{_DASHES[tone]}"' if _DASHES[tone] else ""
+    return f' stroke-dasharray="{DASHES[tone]}"' if DASHES[tone] else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 
 from tacit.report import set_section, set_text
@@ -57,17 +58,34 @@ _MARKS = (
 )
 
 
-def draw_examples(examples: tuple[Example, ...]) -> str:
-    """Draw the section of the examples with its key; without examples there is no section."""
+@dataclass(frozen=True)
+class Gallery:
+    """Examples under a heading; words say what the four kinds of labels mean there, if not the
+    usual: for each of known, found, missed and wrong the word and its meaning."""
+
+    heading: str
+    examples: tuple[Example, ...]
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def draw_gallery(gallery: Gallery, name: str = "examples") -> str:
+    """Draw the section of some examples with its key; without examples there is no section."""
+    examples = gallery.examples
     if not examples:
         return ""
+    marks = [
+        replace(mark, word=escape(said[0]), meaning=escape(said[1]))
+        if (said := gallery.words.get(mark.kind))
+        else mark
+        for mark in _MARKS
+    ]
     symbols = "".join(
         f'<symbol id="mark-{mark.kind}" viewBox="0 0 16 16"><path d="{mark.strokes}"/></symbol>'
-        for mark in _MARKS
+        for mark in marks
     )
     key = "".join(
         f'<li><span class="chip {mark.kind}">{_symbol(mark)}{mark.word}</span>{mark.meaning}</li>'
-        for mark in _MARKS
+        for mark in marks
     )
     heat = (
         f'<li><span class="ramp" style="background: {write_ramp_gradient()}"></span>'
@@ -75,10 +93,10 @@ def draw_examples(examples: tuple[Example, ...]) -> str:
         if any(example.heat is not None for example in examples)
         else ""
     )
-    articles = "".join(_example(example) for example in examples)
+    articles = "".join(_example(example, marks) for example in examples)
     return set_section(
-        "examples",
-        "In images",
+        name,
+        escape(gallery.heading),
         f'<ul class="key">{key}{heat}</ul>\n<div class="gallery">\n{articles}</div>\n'
         f'<svg class="symbols" width="0" height="0" aria-hidden="true">{symbols}</svg>\n',
     )
@@ -88,7 +106,7 @@ def _symbol(mark: _Mark) -> str:
     return f'<svg viewBox="0 0 16 16" aria-hidden="true"><use href="#mark-{mark.kind}"/></svg>'
 
 
-def _example(example: Example) -> str:
+def _example(example: Example, marks: Sequence[_Mark]) -> str:
     there = ", ".join((*example.known, *example.found, *example.missed)) or "no known class"
     name = example.heat_class
     figures = [_figure(example.image, f"An image that shows {there}.", "the image")]
@@ -111,7 +129,7 @@ def _example(example: Example) -> str:
     chips = "".join(
         f'<li class="chip {mark.kind}">{_symbol(mark)}<span class="unseen">'
         f"{mark.word}: </span><bdi>{escape(label)}</bdi></li>"
-        for mark in _MARKS
+        for mark in marks
         for label in getattr(example, mark.kind)
     )
     chips = f'<ul class="chips">{chips}</ul>' if chips else ""

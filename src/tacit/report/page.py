@@ -15,9 +15,9 @@ from pathlib import Path
 from tacit.files import write_text
 from tacit.report import set_section, set_text
 from tacit.report.charts import Chart, assign_tones, draw_chart, draw_swatch
-from tacit.report.examples import Example, draw_examples
+from tacit.report.examples import Example, Gallery, draw_gallery
 
-__all__ = ["Chart", "Example", "Page", "Table", "render_page", "write_page"]
+__all__ = ["Chart", "Example", "Gallery", "Page", "Table", "render_page", "write_page"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Page:
     notes: tuple[str, ...]
     further: tuple[tuple[str, Table], ...] = ()
     """More tables, each under a heading."""
+    galleries: tuple[Gallery, ...] = ()
+    """More examples, each group under a heading."""
 
 
 # Nothing may be fetched or run, even if a text should ever get past the escaping.
@@ -72,7 +74,11 @@ def render_page(page: Page) -> str:
     main = (
         _header(page)
         + _results(page)
-        + draw_examples(page.examples)
+        + draw_gallery(Gallery("In images", page.examples))
+        + "".join(
+            draw_gallery(each, f"examples-{number}")
+            for number, each in enumerate(page.galleries, start=1)
+        )
         + _charts(page)
         + "".join(
             _table(table, _tones(page), title, f"table-{number}")
@@ -168,7 +174,7 @@ def _charts(page: Page) -> str:
         draw_chart(chart, f"chart-{number}", tones, emphasised)
         for number, chart in enumerate(page.charts, start=1)
     )
-    return set_section("charts", "During training", f'<div class="gallery">\n{figures}\n</div>\n')
+    return set_section("charts", "In figures", f'<div class="gallery">\n{figures}\n</div>\n')
 
 
 def _notes(notes: tuple[str, ...]) -> str:

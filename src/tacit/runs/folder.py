@@ -20,6 +20,7 @@ from tacit.files import is_partial, read_json, telling, write_atomically, write_
 from tacit.locks import hold_lock
 from tacit.names import split_lines
 from tacit.registry import full_name, require_trust
+from tacit.runs.written import find_result_fault, is_of_an_epoch
 from tacit.version import __version__
 
 if TYPE_CHECKING:
@@ -109,7 +110,19 @@ class Run:
     @property
     def result(self) -> dict[str, Any] | None:
         """The scores on the test split; None for a run that has not ended."""
-        return self.record.get("result") if self.exists else None
+        result: dict[str, Any] | None = self.record.get("result") if self.exists else None
+        return result
+
+    @property
+    def scores(self) -> dict[str, Any] | None:
+        """The same, refused where a number that pages and tables show is none."""
+        result = self.result
+        if result is not None and (fault := find_result_fault(result)) is not None:
+            raise DataError(
+                f"{self.record_file} does not hold the scores of a run: {fault}. If it was edited, "
+                f"undo that; otherwise train it again."
+            )
+        return result
 
     def splits(self) -> Splits:
         """Read the data again, with the labels that the run learned from.
@@ -376,4 +389,4 @@ def _read_record(line: str) -> dict[str, Any] | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
+    return record if isinstance(record, dict) and is_of_an_epoch(record) else None

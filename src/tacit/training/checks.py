@@ -16,6 +16,8 @@ from tacit.learner import Learner
 from tacit.methods.base import Method
 from tacit.modes import evaluating
 
+QUICK = "tf_efficientnet_lite0"
+"""The trunk of the preset quick."""
 SMALL_IMAGE = 96
 """Pixels of the longer side up to which an image is no photograph."""
 
@@ -109,6 +111,21 @@ def check_computing(config: Config, method: Method) -> None:
             "run.fuse_views reads all views of a batch in one go, and phases.accumulate or "
             "phases.features leave no phase that could; leave it out."
         )
+
+
+def shows_photographs(config: Config, source: str) -> bool:
+    """Whether images of somebody's own are to be read, by a trunk that nobody has named.
+
+    Where the weights of `--preset quick` are not installed, a training says what to do.
+
+    Args:
+        config: What was said.
+        source: The name of the data set, or where the labels are.
+    """
+    from tacit.models import has_package
+
+    named = "trunk" in config.model.model_fields_set
+    return source not in SOURCES and not named and has_package(QUICK)
 
 
 def check_trunk(config: Config, source: Source) -> None:

@@ -234,6 +234,7 @@ class Trainer:
                 "recall": found.recall,
                 "f1": found.f1,
             }
+            record["cells"] = self.diagnostics.count_cells()
             record["evidence"] = self.diagnostics.evidence()
         return record
 

@@ -1,6 +1,7 @@
 // One question: the crop, the whole image, what is known, examples and look-alikes.
 
-import { find, imageOf, make } from "./dom.js";
+import { ask } from "./api.js";
+import { find, imageOf, make, show } from "./dom.js";
 
 const TOGETHER = 3;
 
@@ -37,7 +38,21 @@ function sureness({ posterior, given }, asked) {
   const said = { present: "You said yes.", absent: "You said no.", unsure: "You were not sure." };
   if (given) return said[given];
   if (posterior === null || !asked) return "";
-  return `The model says ${Math.round(posterior * 100)} %.`;
+  return `Certainty: ${Math.round(posterior * 100)} %.`;
+}
+
+// Read when it is asked for alone, as what speaks for a suspect would sway the answer, too.
+export async function showEvidence(question) {
+  const list = find("evidence");
+  show(list, false);
+  if (!question) return;
+  const asked = list.dataset.cell = question.cell;
+  try {
+    const { sentences } = await ask("/api/evidence", { cell: question.cell });
+    if (list.dataset.cell !== asked) return;
+    list.replaceChildren(...sentences.map((each) => make("li", {}, each)));
+    show(list, sentences.length > 0);
+  } catch { /* the server is away, and the question can be answered without it */ }
 }
 
 function markGiven(given) {

@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { find, imageOf, isTyping, make, retryGone, show } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Outbox } from "./outbox.js";
-import { prefetch, showQuestion } from "./question.js";
+import { prefetch, showEvidence, showQuestion } from "./question.js";
 import { showReport } from "./report.js";
 
 const AHEAD = 50; // questions that are held at least, so that the server may be away for a while
@@ -34,6 +34,7 @@ function wanted() {
   return {
     class: column ?? "",
     least: find("least").value === "0" ? "" : Number(find("least").value) / 100,
+    name: find("named").value.trim(),
     nolabel: find("nolabel").checked ? "1" : "",
     unseen: find("unseen").checked ? "1" : "",
   };
@@ -88,6 +89,7 @@ function display() {
   show(find("empty"), !page.current);
   if (page.current) {
     showQuestion(page.current, page.boxed);
+    showEvidence(page.boxed ? page.current : null);
     return;
   }
   const filtered = !find("clear").hidden;
@@ -392,7 +394,10 @@ function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target;
   if (isTyping(target)) {
-    if (event.key === "Escape") target.blur();
+    // A form of several fields is not sent by Enter.
+    if (event.key === "Escape" || (event.key === "Enter" && target.form === find("filters"))) {
+      target.blur();
+    }
     return;
   }
   const open = document.querySelector("dialog[open]");
@@ -436,6 +441,7 @@ function wire() {
   find("clear").addEventListener("click", () => {
     find("class").value = page.mode === "many" ? find("class").value : "";
     find("least").value = 0;
+    find("named").value = "";
     find("nolabel").checked = find("unseen").checked = false;
     refilter();
   });

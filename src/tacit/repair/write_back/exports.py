@@ -1,6 +1,7 @@
 """Labels and suspects in files that tools for annotating read: tags to look at, and to correct.
 
-None of these tools is installed here or by the tests: the files follow what their makers document.
+None of these tools is installed by the tests: the files follow what their makers document, and
+FiftyOne's own reader was tried on what is written for it.
 """
 
 from __future__ import annotations
@@ -185,7 +186,11 @@ def write_fiftyone(listing: Listing, suspects: Suspects, out: Path) -> list[str]
     (out / "labels.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     places = {stem: str(image_path(root, image)) for stem, image in stems.items()}
     (out / "data.json").write_text(json.dumps(places, ensure_ascii=False), encoding="utf-8")
-    return ["data.json names the images where they are; nothing is copied"]
+    return [
+        "data.json names the images where they are; nothing is copied",
+        f"read it with fiftyone.Dataset.from_dir({out.name!r}, data_path='data.json', "
+        f"dataset_type=fiftyone.types.FiftyOneImageClassificationDataset)",
+    ]
 
 
 EXPORTS: dict[str, Export] = {

@@ -123,6 +123,11 @@ def read_first_line(path: Path) -> list[str]:
         return []
 
 
+def read_delimiter(path: Path) -> str:
+    """Return what separates the columns of a CSV file."""
+    return _header(path)[0]
+
+
 def _header(path: Path) -> tuple[str, list[str]]:
     """Return what separates the columns, and their names."""
     try:
