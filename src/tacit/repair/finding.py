@@ -18,12 +18,12 @@ from tacit.errors import UsageError
 from tacit.features.compute import build_reading, compute_features, empty_features
 from tacit.features.keys import key_images
 from tacit.repair.cross_training import cross_train
-from tacit.repair.evidence import Gain, weigh_evidence
 from tacit.repair.heads import draw_folds
 from tacit.repair.missing import Judge, describe_prior
 from tacit.repair.out_of_fold import FOLDS, CrossFitter, cross_fit, judge_scores, to_odds
 from tacit.repair.ranked import FLOOR, Evidence, Listed, list_suspects, write_ranked
 from tacit.repair.regions import find_boxes
+from tacit.repair.ruler import Gain, weigh_evidence
 from tacit.runs.folder import Run
 from tacit.training.report import Reporter
 

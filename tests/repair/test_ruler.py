@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tacit.repair import evidence
-from tacit.repair.evidence import find_company, find_neighbours, join_evidence
+from tacit.repair import ruler
 from tacit.repair.heads import draw_folds
+from tacit.repair.ruler import find_company, find_neighbours, join_evidence
 
 IMAGES = 1_500
 SHARES = np.array([0.3, 0.15, 0.1])
@@ -53,7 +53,7 @@ def test_what_helps_is_taken_and_noise_is_not() -> None:
 def test_a_sample_of_the_images_weighs_evidence_of_all(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     labels, _, posterior, second, folds = simulate()
     whole, _ = join_evidence(posterior, {"second": second}, labels, folds)
-    monkeypatch.setattr(evidence, "RULED", 700)
+    monkeypatch.setattr(ruler, "RULED", 700)
     part, gains = join_evidence(posterior, {"second": second}, labels, folds)
     assert gains[0].used and part.shape == whole.shape
     assert np.corrcoef(part.ravel(), whole.ravel())[0, 1] > 0.99
