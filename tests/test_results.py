@@ -35,7 +35,9 @@ def test_rows_at_chance_say_so() -> None:
     study = load_study("methods")
     figures = json.loads((RESULTS / "methods.json").read_text(encoding="utf-8"))
     page = (RESULTS / "methods.md").read_text(encoding="utf-8")
-    for name in METHODS:
+    measured = {figure["method"] for figure in figures}  # the study is older than some methods
+    assert measured <= METHODS.keys() and len(measured) >= 26
+    for name in measured:
         maps = [figure["map"] for figure in figures if figure["method"] == name]
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
         assert ("chance" in row) == (sum(maps) / len(maps) < study.CHANCE + study.NEAR), row

@@ -122,7 +122,7 @@ def test_the_sections_travel_with_the_package(
     assert handbook.section("tw") is None
     project = tomllib.loads((handbook.PACKAGE.parents[1] / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["force-include"] == {"docs/methods": "tacit/handbook"}
+    assert wheel["force-include"]["docs/methods"] == "tacit/handbook"
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])

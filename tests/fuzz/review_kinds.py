@@ -17,8 +17,9 @@ from tacit.data.listing import Listing
 from tacit.errors import TacitError
 from tacit.evaluation.decisions import decide
 from tacit.experiments.cells import Grid
+from tacit.experiments.finished import read_runs
 from tacit.experiments.grid import read_grid
-from tacit.experiments.report_page import build_report, read_runs
+from tacit.experiments.report_page import build_report
 from tacit.experiments.statistics import summarise
 from tacit.experiments.table import WRITERS
 from tacit.features.store import KEY_BYTES, Shelf, check_limit, list_shelves, to_keys

@@ -165,7 +165,7 @@ def test_what_speaks_for_a_suspect_is_read_from_its_row(tmp_path: Path) -> None:
         "rank": [1, 2, 3],
         "posterior": [0.9, 0.8, 0.7],
         "score": [0.25, None, 0.5],
-        "evidence": [{"times": 4, "odd": 0.25}, {"times": 1}, None],
+        "evidence": [{"times": 4, "odd": 0.25}, {"times": 1, "neighbours": 0.5}, {"times": 0}],
     }
     about = {"data": source.fingerprint(), "classes": list(source.classes), "floor": 0.0}
     write_suspects(tmp_path / "suspects-of-a-test.parquet", [block, block], about)
@@ -176,7 +176,11 @@ def test_what_speaks_for_a_suspect_is_read_from_its_row(tmp_path: Path) -> None:
             "A method suspected it 4 times while it trained.",
             "odd: 0.25.",
         ]
-        assert review.evidence((1, 0)) == ["A method suspected it once while it trained."]
+        assert review.evidence((1, 0)) == [
+            "A method suspected it once while it trained.",
+            "Of the images most like this one, 50% show the class.",
+        ]
+        assert len(review.evidence((2, 0))) == 1
         assert review.evidence((2, 0))[0].endswith("image: 50%.")
         assert review.evidence((3, 0)) == []
 

@@ -38,6 +38,7 @@ def train(
     decide: DecideOptions = AS_RECORDED,
     settings: Annotated[tuple[str, ...], Parameter(name=("--set", "-s"))] = (),
     resume: Annotated[bool, Parameter(negative=())] = False,
+    track: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -84,6 +85,9 @@ def train(
     resume
         Go on from the last checkpoint in --out; nothing else needs to be given. With a recipe or
         flags, a run starts where there is none yet, so that the same command starts and goes on.
+    track
+        Send the log to a tracker as well: tensorboard, mlflow, wandb, or your own,
+        file.py:Class. May be given several times.
     dry_run
         Print the whole configuration and stop.
     json
@@ -112,7 +116,7 @@ def train(
         config = Run(folder).resume_config(config)
     if dry_run:
         return _print_config(config)
-    return _run(config, folder, resume, json)
+    return _run(config, folder, resume, json, track)
 
 
 def _print_config(config: Config) -> int:
@@ -164,21 +168,22 @@ def _name_folder(config: Config) -> Path:
     return Path("runs") / name
 
 
-def _run(config: Config, folder: Path, resume: bool, json: bool) -> int:
+def _run(config: Config, folder: Path, resume: bool, json: bool, track: tuple[str, ...]) -> int:
     from tacit.runs.folder import Run
     from tacit.training.parallel import process_group
 
     with process_group(), Run(folder).lock(resume):
-        return _train(config, folder, resume, json)
+        return _train(config, folder, resume, json, track)
 
 
-def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
+def _train(config: Config, folder: Path, resume: bool, json: bool, track: tuple[str, ...]) -> int:
     console = stderr()
     with console.status("reading the data and building the model"):
         from tacit.runs.build import read_splits
         from tacit.runs.folder import Run
         from tacit.training import run
         from tacit.training.interrupts import Interrupted
+        from tacit.training.tracking import tracking
 
         splits = read_splits(config)
     described = splits.train.describe()
@@ -195,7 +200,10 @@ def _train(config: Config, folder: Path, resume: bool, json: bool) -> int:
     if resume and Run(folder).has_checkpoint:
         epochs -= len(Run(folder).log.read())
     try:
-        with ProgressReporter(console, epochs) as reporter:
+        with (
+            ProgressReporter(console, epochs) as shown,
+            tracking(track, config, Run(folder), shown) as reporter,
+        ):
             record = run.train(config, folder, resume=resume, splits=splits, reporter=reporter)
     except Interrupted as stop:
         tell(f"Stopped; go on with: tacit train --resume --out {shlex.quote(str(folder))}")

@@ -242,8 +242,8 @@ def _identify(key: str, record: dict[str, Any]) -> Number:
     if not found.get("tp") and not found.get("fp"):
         return None  # it suspects nothing, or not yet
     if key == "ratio":
-        return float(found["tp"] / found["fp"]) if found["fp"] else None
-    return float(found[key])
+        return float(found.get("tp", 0) / found["fp"]) if found.get("fp") else None
+    return None if found.get(key) is None else float(found[key])
 
 
 def _share_suspected(record: dict[str, Any]) -> Number:

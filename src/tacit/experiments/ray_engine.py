@@ -15,6 +15,7 @@ import torch
 
 from tacit.errors import UsageError
 from tacit.experiments.jobs import TRIES, Job, tell_epochs
+from tacit.names import split_lines
 from tacit.runs.folder import Run
 from tacit.training.report import Reporter, Silent
 
@@ -67,7 +68,7 @@ def _train(
             except ray.exceptions.WorkerCrashedError:
                 reason = f"its worker died {TRIES} times"
             except ray.exceptions.RayError as error:
-                reason = str(error).strip().splitlines()[-1]
+                reason = split_lines(str(error).strip())[-1]
             if reason is not None:
                 failed[title] = reason
     return failed

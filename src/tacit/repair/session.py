@@ -24,10 +24,10 @@ import numpy as np
 from tacit.data.source import Source
 from tacit.errors import DataError, UsageError, unknown_name
 from tacit.repair.answers import Answers, Cell
-from tacit.repair.evidence import read_evidence
 from tacit.repair.learning import Between, Learner, LiveQueue
 from tacit.repair.live_audit import LiveAudit
 from tacit.repair.queue import Queue, Wanted, find_names
+from tacit.repair.shown_evidence import read_evidence
 from tacit.repair.store import Store
 from tacit.repair.suspects_file import SuspectsFile
 from tacit.repair.verdicts import STATES, Answer, Verdict

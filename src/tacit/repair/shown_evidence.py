@@ -10,6 +10,7 @@ from tacit.repair.suspects_file import ROWS_AT_ONCE, SuspectsFile
 
 SAYINGS = {
     "times": "A method suspected it {times} while it trained.",
+    "neighbours": "Of the images most like this one, {number:.0%} show the class.",
 }
 """By the name of a number in the column of evidence; others are told with their names."""
 
@@ -43,7 +44,7 @@ def describe_evidence(score: float | None, numbers: Mapping[str, float]) -> list
         said.append(f"The score of a model that was not trained on this image: {score:.0%}.")
     for name, number in numbers.items():
         if name in SAYINGS:
-            if number > 0:
+            if number > 0 or name != "times":
                 times = "once" if number == 1 else f"{number:,.0f} times"
                 said.append(SAYINGS[name].format(number=number, times=times))
         else:
