@@ -139,7 +139,7 @@ class Grid:
             figures,
             rising=_is_rising(log),
             near_chance=_is_near_chance(log),
-            data=str(run.record.get("data", {}).get("name", "")),
+            data=_read_name(run.record.get("data")),
             folder=run.folder.relative_to(self.folder).as_posix(),
         )
 
@@ -152,6 +152,10 @@ def _train_with(
     from tacit.experiments.ray_engine import train_by_ray
 
     return train_by_ray(planned, count_threads(jobs, len(planned)), reporter)
+
+
+def _read_name(data: Any) -> str:
+    return str(data.get("name", "")) if isinstance(data, dict) else ""
 
 
 def _read_reason(file: Path) -> str:
