@@ -98,7 +98,9 @@ def test_a_package_s_weights_compute_what_they_did(reference: Any, package: Path
 
 def test_a_package_that_lost_its_file_is_named(package: Path) -> None:
     package.unlink()
-    with pytest.raises(DataError, match=f"package {PROJECT} 0.1.7 lists 1 files .*install it agai"):
+    # Newer finders of packages, Python's own included, leave out files that are not there.
+    said = f"package {PROJECT} 0.1.7 lists [01] files .*install it again"
+    with pytest.raises(DataError, match=said):
         build()
 
 
