@@ -28,6 +28,7 @@ autodoc_preserve_defaults = True
 
 html_theme = "furo"
 html_title = "tacit"
+html_extra_path = ["llms.txt"]
 html_copy_source = False
 html_math_renderer = "mathml"
 

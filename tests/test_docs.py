@@ -407,3 +407,19 @@ def test_the_keys_of_lists_are_documented(verb: str, capsys: pytest.CaptureFixtu
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     documented = table_rows(text)[f"tacit {verb} --json"][0]
     assert set(re.findall(r"`(\w+)`", documented)) == keys
+
+
+def test_programs_that_read_find_every_page() -> None:
+    """A page for programs names all that the index names, but for single results."""
+    text = (ROOT / "docs" / "llms.txt").read_text(encoding="utf-8")
+    named = re.findall(r"^- \[(.+)\]\((\S+)\.md\): .", text, flags=re.MULTILINE)
+    toctrees = re.findall(
+        r"```{toctree}(.*?)```", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    lines = [line for tree in toctrees for line in tree.split("\n")[1:]]
+    pages = [line for line in lines if line and not line.startswith(":")]
+    wanted = [page for page in pages if not page.startswith("results/") or "index" in page]
+    assert [page for _, page in named] == wanted
+    for title, page in named:
+        first = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").partition("\n")[0]
+        assert first == f"# {title}"
