@@ -88,8 +88,8 @@ def _page(rows: Sequence[Row], seeds: int) -> str:
     phase = quick.phases[0]
     return f"""# Photographs
 
-Every method that learns from frozen features and needs no more than labels, {len(done)} of them, on
-8,000 training photographs of [COCO](https://arxiv.org/abs/1405.0312) with 18 of its classes, a
+Every method that learns from frozen features and needs no more than labels, {len(done)} of them,
+on 8,000 training photographs of [COCO](https://arxiv.org/abs/1405.0312) with 18 of its classes, a
 fifth of them for validation, and 2,000 for the test, which is a split of our own. One positive of
 each training image is known. Heads on the pooled features of a frozen `{quick.model.trunk}` with
 ImageNet's weights at {quick.model.size} pixels, as `--preset quick` trains them: {phase.epochs}
