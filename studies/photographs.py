@@ -113,8 +113,8 @@ of their own: {made}.
 
 **What it does not say.** Hyperparameters are defaults, most of which their authors chose for whole
 networks; nothing was searched for any method but [size and rate](../log.md) for `gr`. Differences
-below the spread mean nothing. Features of a frozen trunk cannot memorise labels as whole networks do, which
-is what many of these methods are made against.
+below the spread mean nothing. Features of a frozen trunk cannot memorise labels as whole networks
+do, which is what many of these methods are made against.
 
 Measured on {datetime.date.today().isoformat()} with `python studies/photographs.py TABLE --classes
 FILE --seeds {seeds}`; {used}.
