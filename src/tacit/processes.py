@@ -1,8 +1,9 @@
-"""Which of several processes this one is, as the environment says that `torchrun` has set."""
+"""Which of several processes this is, as `torchrun` says; and Ray, which starts its own."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from tacit.errors import UsageError
 
@@ -45,3 +46,14 @@ def _refuse_plain_srun() -> None:
             f"per node start torchrun (srun --ntasks-per-node=1 torchrun ... -m tacit ...), or set "
             f"WORLD_SIZE=1 if this is the only process."
         )
+
+
+def import_ray() -> Any:
+    """Import Ray, or say how to get it."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            "--engine ray needs Ray, which is not installed: pip install 'tacit[ray]'."
+        ) from error
+    return ray

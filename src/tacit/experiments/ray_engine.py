@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from tacit.errors import UsageError
 from tacit.experiments.jobs import TRIES, Job, tell_epochs
 from tacit.names import split_lines
+from tacit.processes import import_ray
 from tacit.runs.folder import Run
 from tacit.training.report import Reporter, Silent
 
@@ -82,14 +82,3 @@ def _attempt(title: str, job: Job, threads: int) -> str | None:
 def _wants_cuda(job: Job) -> bool:
     device = job.config.run.device
     return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-
-
-def import_ray() -> Any:
-    """Import Ray, or say how to get it."""
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            "--engine ray needs Ray, which is not installed: pip install 'tacit[ray]'."
-        ) from error
-    return ray

@@ -5,6 +5,7 @@ Ray holds the tasks back when the models are behind, so that memory stays bounde
 
 from __future__ import annotations
 
+import importlib
 import logging
 import math
 import os
@@ -17,11 +18,12 @@ import pyarrow as pa
 import torch
 
 from tacit.devices import choose_device
-from tacit.errors import TacitError, UsageError
+from tacit.errors import TacitError
 from tacit.models.artefact import read_config
 from tacit.prediction.plan import Plan, Settings, Shard
 from tacit.prediction.reading import Images, list_requests
 from tacit.prediction.worker import Predictor
+from tacit.processes import import_ray
 
 Row = dict[str, Any]
 
@@ -51,6 +53,7 @@ def predict_by_ray(
         device: Where each of them does.
     """
     ray = import_ray()
+    importlib.import_module("ray.data")  # an attribute of `ray` from here on
     began = not ray.is_initialized()
     if began:
         # Errors come back as exceptions; what else Ray has to say is in its own log files.
@@ -115,15 +118,3 @@ def _gather(
         if len(tables) == math.ceil(shards[number].rows / batch):
             yield number, pa.concat_tables(tables[key] for key in sorted(tables))
             del waiting[number]
-
-
-def import_ray() -> Any:
-    """Import Ray, or say how to get it."""
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise UsageError(
-            "--engine ray needs Ray, which is not installed: pip install 'tacit[ray]'."
-        ) from error
-    return ray

@@ -188,7 +188,7 @@ def _finished_before(place: Output, mark: str) -> Tally | None:
 
 def _check(settings: Settings, work: Work, processes: int) -> None:
     if work.engine == "ray":
-        from tacit.prediction.ray_engine import import_ray
+        from tacit.processes import import_ray
 
         if processes > 1:
             raise UsageError("Ray starts its own processes; leave torchrun out, or --engine ray.")
